@@ -1,0 +1,69 @@
+"""What the command lines share: options as NAME=VALUE, lists of what is known, errors in one line."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from agents.presets import ALGORITHMS
+from gan_backbones import BACKBONES, LOSSES
+from gan_backbones.data import DATA_SETS
+from gan_env import KNOBS, SUITES
+from gan_env.knobs import ACTION_TYPES
+from gan_env.observation import GROUPS
+from gan_env.reward import PRESETS as REWARDS
+
+
+def fail_in_one_line(main: Callable[[], None]) -> None:
+    """Run ``main``; a user's mistake (``ValueError``) becomes one line on standard error and exit status 2."""
+    try:
+        main()
+    except ValueError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+def parse_overrides(items: Iterable[str], flag: str) -> dict[str, Any]:
+    """``NAME=VALUE`` items as a dictionary; values are Python literals, or else strings.
+
+    Raises ``ValueError`` for an item of another form.
+    """
+    overrides: dict[str, Any] = {}
+    for item in items:
+        name, separator, text = item.partition("=")
+        if not separator or not name.isidentifier():
+            raise ValueError(f"{flag} takes NAME=VALUE, not {item!r}")
+        try:
+            overrides[name] = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            overrides[name] = text
+    return overrides
+
+
+def print_known() -> None:
+    """Every name that an option takes."""
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    data = [f"{source.name}: {source.description}" for source in DATA_SETS.values()]
+    rows = {
+        "--algo": list(ALGORITHMS),
+        "--suite": [f"{suite.name}: {suite.description}" for suite in SUITES.values()],
+        "--data": [*data, "folder:PATH: your own images"],
+        "--backbone": list(BACKBONES),
+        "--action-type": list(ACTION_TYPES),
+        "--knobs": [f"{knob.name}: {knob.description}" for knob in KNOBS.values()],
+        "--observation": [*GROUPS],
+        "--reward": list(REWARDS),
+        "losses": list(LOSSES),
+    }
+    for option, values in rows.items():
+        for index, value in enumerate(values):
+            table.add_row(option if index == 0 else "", value)
+    Console().print(table, highlight=False)

@@ -1,0 +1,94 @@
+"""The folder that a run writes: options, statistics, policy, evaluation. Every file is whole or absent."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gan_backbones.files import write_atomically
+
+_REPORTED_PACKAGES = ("gan-balance", "torch", "torchvision", "gymnasium", "stable-baselines3", "numpy")
+
+
+class RunFolder:
+    """A folder that one run owns.
+
+    Naming one that holds something already raises ``ValueError`` in one line; so does :meth:`create` where the folder
+    cannot be made. Nothing is written before :meth:`create`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._stats = path / "stats.jsonl"
+        try:
+            used = path.exists() and (not path.is_dir() or any(path.iterdir()))
+        except OSError as error:
+            raise ValueError(f"cannot use {path} as run folder: {error.strerror}") from None
+        if used:
+            raise ValueError(f"run folder {path} is in use; name another one with --run-dir")
+
+    def create(self) -> None:
+        """Make the folder."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ValueError(f"cannot make run folder {self.path}: {error.strerror}") from None
+
+    def write_json(self, name: str, content: Mapping[str, Any]) -> None:
+        """Write ``content`` as ``name``, atomically."""
+        write_atomically(self.path / name, (json.dumps(content, indent=2, default=str) + "\n").encode())
+
+    def append_stats(self, row: Mapping[str, Any]) -> None:
+        """Add one line to ``stats.jsonl``."""
+        with self._stats.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+
+def provenance(device: str) -> dict[str, Any]:
+    """What ran: command, package versions, git commit (or none) and device."""
+    return {
+        "command": " ".join(sys.argv),
+        "python": platform.python_version(),
+        "versions": {name: _version(name) for name in _REPORTED_PACKAGES},
+        "git_commit": _git_commit(),
+        "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else _processor(),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _git_commit() -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return f"{len(models)} x {models[0]}" if models else platform.processor()

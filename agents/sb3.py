@@ -1,0 +1,91 @@
+"""Building, training and choosing Stable-Baselines3 policies."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.vec_env import VecMonitor
+
+from agents.evaluation import Evaluator, finals
+from agents.presets import ALGORITHMS
+from agents.statistics import interquartile_mean
+from agents.vec_env import SB3VecEnv
+from gan_env import GanBalanceVectorEnv, GanInstance
+
+
+def make_training_env(num_envs: int, env_options: Mapping[str, Any]) -> SB3VecEnv:
+    """N training environments on one population, in the form that Stable-Baselines3 takes."""
+    return SB3VecEnv(GanBalanceVectorEnv(num_envs, autoreset_mode="SameStep", **env_options))
+
+
+def build_model(name: str, env: SB3VecEnv, seed: int, options: Mapping[str, Any]) -> BaseAlgorithm:
+    """The algorithm ``name`` on ``env``.
+
+    Raises ``ValueError`` in one line for an option that the class does not take or an action type that does not fit.
+    """
+    algorithm = ALGORITHMS[name]
+    action_type = env.env.config.action_type
+    if action_type not in algorithm.action_types:
+        raise ValueError(
+            f"algorithm {name!r} needs action type {' or '.join(algorithm.action_types)}, not {action_type!r}"
+        )
+    # One target update per environment step is what the presets mean by an interval of 1.
+    warnings.filterwarnings("ignore", "The number of environments used is greater than the target network")
+    try:
+        return algorithm.cls("MlpPolicy", VecMonitor(env), seed=seed, device="cpu", **options)
+    except TypeError as error:
+        raise ValueError(f"algorithm {name!r}: {error}") from None
+
+
+class ChooseByValidation(BaseCallback):
+    """Tries the policy on the validation instances at given steps and keeps the best one, by the IQM of its grades.
+
+    ``best_path`` holds the best policy so far, ``history`` one ``(timesteps, iqm, finals)`` per trial. When training
+    ends, the last policy is tried, too, and the best one is put back into the model.
+    """
+
+    def __init__(
+        self,
+        evaluator: Evaluator,
+        instances: Sequence[GanInstance],
+        at: Sequence[int],
+        best_path: Path,
+        on_step: Callable[[int], None] | None = None,
+    ) -> None:
+        super().__init__()
+        self._evaluator = evaluator
+        self._instances = instances
+        self._at = sorted(at)
+        self._on_step_done = on_step
+        self._best: dict[str, Any] = {}
+        self.best_path = best_path
+        self.history: list[tuple[int, float, list[float]]] = []
+
+    def _on_step(self) -> bool:
+        if self._at and self.num_timesteps >= self._at[0]:
+            self._at = [step for step in self._at if step > self.num_timesteps]
+            self.validate()
+        return True
+
+    def _on_training_end(self) -> None:
+        self.validate()  # the last update comes after the last step
+
+    def validate(self) -> float:
+        """Try the present policy; returns the IQM of its final grades."""
+        grades = finals(self._evaluator.evaluate(self.model, self._instances, self._on_step_done))
+        iqm = float(interquartile_mean(grades))
+        if not self.history or iqm < min(past for _, past, _ in self.history):
+            self._best = copy.deepcopy(self.model.policy.state_dict())
+            self.model.save(self.best_path)
+        self.history.append((self.num_timesteps, iqm, grades.tolist()))
+        self.logger.record("validation/iqm", iqm)
+        self.logger.record("validation/p90", float(np.quantile(grades, 0.9)))
+        self.logger.dump(self.num_timesteps)
+        return iqm

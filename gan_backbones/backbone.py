@@ -1,0 +1,92 @@
+"""What a backbone is: a generator, a discriminator, and the table that names them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+
+class Discriminator(Protocol):
+    """A discriminator splits into features and a head, so that feature matching costs no second pass."""
+
+    def features(self, samples: Tensor) -> Tensor:
+        """``(..., batch, *sample_shape) -> (..., batch, *feature_shape)``."""
+        ...
+
+    def classify(self, features: Tensor) -> Tensor:
+        """``(..., batch, *feature_shape) -> (..., batch)`` logits, positive for real."""
+        ...
+
+
+@dataclass(frozen=True)
+class GanPair:
+    """One generator and one discriminator, freshly built and not yet initialised.
+
+    ``generator`` maps latents ``(batch, latent_size)`` to samples ``(batch, *sample_shape)`` in [-1, 1] for images;
+    ``discriminator`` answers :class:`Discriminator`. ``stackable`` says that every layer accepts a leading replica
+    axis (:mod:`gan_backbones.layers`).
+    """
+
+    generator: nn.Module
+    discriminator: nn.Module
+    latent_size: int
+    stackable: bool
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """An entry of :data:`BACKBONES`: how to build a pair for a sample shape.
+
+    ``build(sample_shape, options)`` raises ``ValueError`` with one clear line for a shape that it cannot make.
+    """
+
+    name: str
+    options: type
+    build: Callable[[tuple[int, ...], Any], GanPair]
+
+
+_BACKBONES: dict[str, Backbone] = {}
+BACKBONES: Mapping[str, Backbone] = _BACKBONES
+
+
+def register_backbone(backbone: Backbone) -> None:
+    """Add an entry to :data:`BACKBONES`; a name that is taken raises ``ValueError``."""
+    if backbone.name in _BACKBONES:
+        raise ValueError(f"backbone {backbone.name!r} is registered already")
+    _BACKBONES[backbone.name] = backbone
+
+
+def build(name: str, sample_shape: tuple[int, ...], **options: Any) -> GanPair:
+    """Build the pair ``name`` for samples of ``sample_shape``: ``(C, H, W)`` for images, ``(2,)`` for points.
+
+    Raises ``ValueError`` for an unknown name, an unknown option, a bad option value or an impossible shape.
+    """
+    if name not in BACKBONES:
+        raise ValueError(f"unknown backbone {name!r}; known: {', '.join(BACKBONES)}")
+    backbone = BACKBONES[name]
+    known = [field.name for field in dataclasses.fields(backbone.options)]
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise ValueError(f"unknown option {unknown[0]!r} of backbone {name!r}; known: {', '.join(known)}")
+    return backbone.build(tuple(sample_shape), backbone.options(**options))
+
+
+def require_positive_integers(name: str, options: Any) -> None:
+    """Raise ``ValueError`` in one line unless every field of the options dataclass is a whole number from 1 up."""
+    for field in dataclasses.fields(options):
+        value = getattr(options, field.name)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ValueError(f"{name}: {field.name} must be a whole number of at least 1, not {value!r}")
+
+
+def initialise(module: nn.Module, generator: torch.Generator) -> None:
+    """Draw all parameters of a plain ``module`` from ``generator``, layer by layer in registration order."""
+    for layer in module.modules():
+        reset = getattr(layer, "reset_parameters", None)
+        if reset is not None:
+            reset(generator)

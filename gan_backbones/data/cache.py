@@ -1,0 +1,90 @@
+"""A folder of computed tensors: one checked file an entry, written whole or not at all.
+
+The cache only ever saves time. A missing, damaged or unreadable entry is computed again, and a folder that cannot
+be written is done without; both are told in a one-line warning.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from gan_backbones.files import write_atomically
+
+_ENVIRONMENT_VARIABLE = "GANBALANCE_CACHE"
+
+
+def cache_folder(override: Path | str | None = None) -> Path:
+    """The cache's root, which need not exist yet.
+
+    The first of: ``override``, ``$GANBALANCE_CACHE``, ``$XDG_CACHE_HOME/gan-balance``, ``~/.cache/gan-balance``.
+    """
+    if override is not None:
+        return Path(override).expanduser()
+    if chosen := os.environ.get(_ENVIRONMENT_VARIABLE):
+        return Path(chosen).expanduser()
+    if base := os.environ.get("XDG_CACHE_HOME"):
+        return Path(base).expanduser() / "gan-balance"
+    return Path("~/.cache/gan-balance").expanduser()
+
+
+def save_entry(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, Any]) -> None:
+    """Write named tensors and JSON-able ``metadata`` to ``path`` (safetensors) atomically, with their checksum.
+
+    Warns and returns when the file cannot be written (no permission, full disk). Raises TypeError when ``metadata``
+    is not JSON-able.
+    """
+    ready = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    text = json.dumps(dict(metadata), sort_keys=True)
+    content = save(ready, metadata={"json": text, "sha256": digest_tensors(ready, text)})
+    try:
+        write_atomically(path, content)
+    except OSError as error:
+        reason = error.strerror or error
+        warnings.warn(f"cannot write cache entry {path} ({reason}); going on without the cache", stacklevel=2)
+
+
+def load_entry(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
+    """Read what `save_entry` wrote: (tensors, metadata), or None when there is no entry.
+
+    A damaged or unreadable entry also gives None, with a one-line warning; the caller computes it again.
+    """
+    try:
+        if not path.exists():
+            return None
+        with safe_open(path, framework="pt", device="cpu") as entry:
+            header = entry.metadata() or {}
+            # Copied, because the originals are windows into a file that others may replace.
+            tensors = {name: entry.get_tensor(name).clone() for name in entry.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        _warn_damaged(path, str(error))
+        return None
+    text = header.get("json", "")
+    if header.get("sha256") != digest_tensors(tensors, text):
+        _warn_damaged(path, "its checksum does not match its content")
+        return None
+    return tensors, json.loads(text)
+
+
+def digest_tensors(tensors: Mapping[str, torch.Tensor], text: str = "") -> str:
+    """SHA-256 (hex) over ``text`` and every tensor's name, dtype, shape and bytes, in the order of the names."""
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(repr((name, str(tensor.dtype), tuple(tensor.shape))).encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _warn_damaged(path: Path, reason: str) -> None:
+    one_line = " ".join(reason.split())
+    warnings.warn(f"cache entry {path} is damaged ({one_line}); computing it again", stacklevel=3)

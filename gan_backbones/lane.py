@@ -1,0 +1,134 @@
+"""One lane of a population: some rows that one thread trains together.
+
+The mathematics of GAN training stands here once. A plain lane holds one row in ordinary modules; a stacked lane holds
+several in modules with a leading replica axis. The batch is always the last axis of the logits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gan_backbones.flat import FlatParameters, flatten_gradients
+from gan_backbones.losses import AdversarialLoss
+from gan_backbones.optim import AdamState, adam_step
+from gan_backbones.regularisers import GeneratorRegulariser
+
+
+@dataclass(frozen=True)
+class Player:
+    """One network of all rows and its optimizer's state."""
+
+    parameters: FlatParameters
+    adam: AdamState
+
+    def tensors(self) -> list[Tensor]:
+        return [*self.parameters.tensors(), *self.adam.tensors()]
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Random numbers of one environment step, drawn before it begins.
+
+    ``latents`` is ``(n, steps, batch, latent_size)``; ``indices`` is ``(n, steps, batch)`` into the data pool.
+    """
+
+    latents: Tensor
+    indices: Tensor
+
+
+@dataclass(frozen=True)
+class Logits:
+    """What the discriminator's step of every update saw: each ``(n, steps, batch)``."""
+
+    real: Tensor
+    fake: Tensor
+
+
+class Lane:
+    """The rows ``rows`` of two players, trained in one thread."""
+
+    def __init__(
+        self,
+        rows: slice,
+        generator: Player,
+        discriminator: Player,
+        loss: AdversarialLoss,
+        regularisers: Sequence[GeneratorRegulariser],
+        *,
+        stacked: bool,
+    ) -> None:
+        self.rows = rows
+        self._stacked = stacked
+        self._loss = loss
+        self._regularisers = tuple(regularisers)
+        self._generator: Any = generator.parameters.bind(rows, stacked=stacked)
+        self._discriminator: Any = discriminator.parameters.bind(rows, stacked=stacked)
+        self._players = (generator, discriminator)
+
+    @property
+    def count(self) -> int:
+        return self.rows.stop - self.rows.start
+
+    def train(self, knobs: Mapping[str, Tensor], betas: Tensor, noise: Noise, pool: Tensor) -> Logits:
+        """Make one update per step of ``noise`` in place.
+
+        ``knobs`` are ``(n,)`` each, ``betas`` is ``(n, 2)``, both of this lane's rows; ``pool`` holds the data.
+        """
+        generator, discriminator = self._generator.train(), self._discriminator.train()
+        generator_leaves, discriminator_leaves = list(generator.parameters()), list(discriminator.parameters())
+        matrices = [player.parameters.matrix[self.rows] for player in self._players]
+        states = [player.adam.rows(self.rows) for player in self._players]
+        batch = noise.indices.shape[-1]
+        batch_axis = 1 if self._stacked else 0
+        shape = noise.indices.shape
+        logits = Logits(*(noise.latents.new_empty(shape) for _ in range(2)))
+
+        for step in range(shape[1]):
+            real = scale_images(pool[self._squeeze(noise.indices[:, step])], noise.latents.dtype)
+            fake = generator(self._squeeze(noise.latents[:, step]))
+
+            features = discriminator.features(torch.cat([real, fake.detach()], dim=batch_axis))
+            real_logits, fake_logits = discriminator.classify(features).split(batch, dim=-1)
+            real_term, fake_term = self._loss.discriminator(real_logits, fake_logits)
+            loss = real_term.mean(-1) + fake_term.mean(-1)
+            gradients = torch.autograd.grad(loss.sum(), discriminator_leaves)
+            adam_step(matrices[1], flatten_gradients(gradients, self.count), states[1], knobs["lr_d"], betas)
+            logits.real[:, step] = real_logits.detach()
+            logits.fake[:, step] = fake_logits.detach()
+
+            real_features = features.detach().narrow(batch_axis, 0, batch)
+            features = discriminator.features(fake)
+            loss = self._loss.generator(real_logits.detach(), discriminator.classify(features)).mean(-1)
+            for regulariser in self._regularisers:
+                loss = loss + self._squeeze(knobs[regulariser.knob]) * regulariser.penalty(real_features, features)
+            gradients = torch.autograd.grad(loss.sum(), generator_leaves)
+            adam_step(matrices[0], flatten_gradients(gradients, self.count), states[0], knobs["lr_g"], betas)
+        return logits
+
+    @torch.no_grad()
+    def sample(self, latents: Tensor) -> Tensor:
+        """``(n, count, latent_size) -> (n, count, *sample_shape)`` in evaluation mode; changes nothing."""
+        samples: Tensor = self._generator.eval()(self._squeeze(latents))
+        return samples if self._stacked else samples.unsqueeze(0)
+
+    @torch.no_grad()
+    def discriminate(self, samples: Tensor) -> Tensor:
+        """``(n, count, *sample_shape) -> (n, count)`` logits in evaluation mode; changes nothing."""
+        module: nn.Module = self._discriminator.eval()
+        logits: Tensor = module(self._squeeze(samples))
+        return logits if self._stacked else logits.unsqueeze(0)
+
+    def _squeeze(self, tensor: Tensor) -> Tensor:
+        return tensor if self._stacked else tensor[0]
+
+
+def scale_images(samples: Tensor, dtype: torch.dtype) -> Tensor:
+    """Bytes to [-1, 1]; anything else only changes its dtype."""
+    if samples.dtype == torch.uint8:
+        return samples.to(dtype).div_(127.5).sub_(1.0)
+    return samples.to(dtype)

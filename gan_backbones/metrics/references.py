@@ -1,0 +1,116 @@
+"""What is known of a data set before anything is generated: its proxy and its reference statistics, cached."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from gan_backbones.data.cache import cache_folder, load_entry, save_entry
+from gan_backbones.data.dataset import DataError, DataSet
+from gan_backbones.metrics import proxy
+from gan_backbones.metrics.extractors import JUDGE_WIDTH, extract, judge, torch_threads
+from gan_backbones.metrics.frechet import GaussianReference
+from gan_backbones.metrics.proxy import ProxyExtractor, distil_proxy
+
+VERSION = 2
+"""Part of every cache key; raise it whenever a change in this package alters what is computed."""
+
+REFERENCE_IMAGES = 4096
+"""At most this many real images enter a reference."""
+
+_SEED = 0
+
+
+def load_proxy(
+    data_set: DataSet, *, cache_dir: Path | None = None, progress: bool = True
+) -> tuple[ProxyExtractor, GaussianReference]:
+    """The student of a data set and the Gaussian of its features on real images; distilled once, then cached.
+
+    Args:
+        data_set: images.
+        cache_dir: the cache's root; None for the default one.
+        progress: whether to show progress bars on standard error while distilling.
+
+    Returns:
+        the frozen student and the reference, on the CPU.
+
+    Raises:
+        DataError: if the data set does not hold images of 1 or 3 channels.
+    """
+    _check_data_set(data_set)
+    path = cache_folder(cache_dir) / "metrics" / f"proxy-v{VERSION}-{data_set.fingerprint[:32]}.safetensors"
+    student = ProxyExtractor().eval().requires_grad_(False)
+    shapes = {name: tensor.shape for name, tensor in student.state_dict().items()}
+    tensors = _load(path, data_set, {**shapes, **_reference_shapes(proxy.FEATURES)})
+    if tensors is not None:
+        student.load_state_dict({name: tensors[name] for name in shapes})
+        return student, GaussianReference(tensors["mean"], tensors["covariance"])
+    student = distil_proxy(data_set.samples, seed=_SEED, progress=progress)
+    with torch_threads(1):
+        reference = GaussianReference.fit(student(_reference_images(data_set)))
+    _save(path, data_set, {**student.state_dict(), **_reference_tensors(reference)})
+    return student, reference
+
+
+def load_grader_reference(
+    data_set: DataSet, *, cache_dir: Path | None = None, progress: bool = True
+) -> GaussianReference:
+    """The Gaussian of the judge's features on up to 4096 real images; computed once, then cached.
+
+    Arguments and errors as for `load_proxy`. The reference is on the CPU, 40 features wide.
+    """
+    _check_data_set(data_set)
+    path = cache_folder(cache_dir) / "metrics" / f"grader-v{VERSION}-{data_set.fingerprint[:32]}.safetensors"
+    tensors = _load(path, data_set, _reference_shapes(JUDGE_WIDTH))
+    if tensors is not None:
+        return GaussianReference(tensors["mean"], tensors["covariance"])
+    images = _reference_images(data_set)
+    features = extract(judge(), images, progress=progress, label="grader: real images")
+    reference = GaussianReference.fit(features)
+    _save(path, data_set, _reference_tensors(reference))
+    return reference
+
+
+def _check_data_set(data_set: DataSet) -> None:
+    if not data_set.is_image or data_set.samples.shape[1] not in (1, 3) or len(data_set.samples) < 2:
+        raise DataError(
+            f"data set {data_set.name!r} has samples of shape {tuple(data_set.samples.shape)}; image metrics need at "
+            "least two images of 1 or 3 channels (for points use squared_sliced_wasserstein)"
+        )
+
+
+def _reference_images(data_set: DataSet) -> Tensor:
+    """Up to 4096 real images (m, C, H, W) in [-1, 1], the same ones every time."""
+    order = torch.randperm(len(data_set.samples), generator=Generator().manual_seed(_SEED))
+    return data_set.batch(order[:REFERENCE_IMAGES], device="cpu")
+
+
+def _reference_shapes(width: int) -> dict[str, torch.Size]:
+    return {"mean": torch.Size([width]), "covariance": torch.Size([width, width])}
+
+
+def _reference_tensors(reference: GaussianReference) -> dict[str, Tensor]:
+    return {"mean": reference.mean, "covariance": reference.covariance}
+
+
+def _load(path: Path, data_set: DataSet, shapes: Mapping[str, torch.Size]) -> dict[str, Tensor] | None:
+    """The entry's tensors, or None, with a warning, where it is not what this version writes for this data set."""
+    entry = load_entry(path)
+    if entry is None:
+        return None
+    tensors, metadata = entry
+    found = {name: tensor.shape for name, tensor in tensors.items()}
+    if found == dict(shapes) and metadata.get("fingerprint") == data_set.fingerprint:
+        return tensors
+    warnings.warn(f"cache entry {path} belongs to something else; computing it again", stacklevel=3)
+    return None
+
+
+def _save(path: Path, data_set: DataSet, tensors: Mapping[str, Tensor]) -> None:
+    metadata: dict[str, Any] = {"fingerprint": data_set.fingerprint, "name": data_set.name, "version": VERSION}
+    save_entry(path, tensors, metadata)

@@ -1,0 +1,57 @@
+"""Adam on flat parameters, every hyperparameter a tensor with one value per replica."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+EPSILON = 1e-8
+
+
+@dataclass(frozen=True)
+class AdamState:
+    """Moments and step counts of N replicas with P parameters each.
+
+    ``exp_avg`` and ``exp_avg_sq`` are ``(N, P)``, ``steps`` is ``(N,)`` in the parameters' dtype.
+    """
+
+    exp_avg: Tensor
+    exp_avg_sq: Tensor
+    steps: Tensor
+
+    @classmethod
+    def zeros_like(cls, parameters: Tensor) -> AdamState:
+        """The state before the first step for ``parameters`` of shape ``(N, P)``."""
+        return cls(torch.zeros_like(parameters), torch.zeros_like(parameters), parameters.new_zeros(len(parameters)))
+
+    def rows(self, rows: slice) -> AdamState:
+        """A view of some replicas."""
+        return AdamState(self.exp_avg[rows], self.exp_avg_sq[rows], self.steps[rows])
+
+    def tensors(self) -> tuple[Tensor, Tensor, Tensor]:
+        return self.exp_avg, self.exp_avg_sq, self.steps
+
+    @torch.no_grad()
+    def direction(self, betas: Tensor) -> Tensor:
+        """Adam's bias-corrected direction ``m_hat / (sqrt(v_hat) + eps)``, ``(N, P)``; zero before the first step.
+
+        ``betas`` is ``(N, 2)``. The next update is ``-learning_rate`` times this.
+        """
+        steps = self.steps.clamp(min=1).unsqueeze(1)
+        first, second = betas[:, :1], betas[:, 1:]
+        denominator = self.exp_avg_sq.sqrt().div_((1 - second**steps).sqrt()).add_(EPSILON)
+        return torch.div(self.exp_avg, denominator).div_(1 - first**steps)
+
+
+@torch.no_grad()
+def adam_step(parameters: Tensor, gradients: Tensor, state: AdamState, learning_rate: Tensor, betas: Tensor) -> None:
+    """One step of Adam (Kingma & Ba, arXiv 1412.6980, algorithm 1) in place.
+
+    ``parameters`` and ``gradients`` are ``(N, P)``, ``learning_rate`` is ``(N,)``, ``betas`` is ``(N, 2)``.
+    """
+    state.steps.add_(1)
+    state.exp_avg.lerp_(gradients, 1 - betas[:, :1])
+    state.exp_avg_sq.lerp_(gradients.square(), 1 - betas[:, 1:])
+    parameters.sub_(state.direction(betas).mul_(learning_rate.unsqueeze(1)))

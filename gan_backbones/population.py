@@ -1,0 +1,349 @@
+"""GanPopulation: N GANs of one architecture trained as one. The only GAN trainer of this project."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from gan_backbones.backbone import GanPair, initialise
+from gan_backbones.data import DataSet
+from gan_backbones.flat import FlatParameters
+from gan_backbones.lane import Lane, Logits, Noise, Player, scale_images
+from gan_backbones.losses import LOSSES
+from gan_backbones.optim import AdamState
+from gan_backbones.regularisers import REGULARISERS
+
+STRATEGIES = ("auto", "looped", "stacked")
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class ReplicaSetup:
+    """What makes one row: its seed, its data and Adam's betas."""
+
+    seed: int
+    data: DataSet
+    betas: tuple[float, float] = (0.5, 0.999)
+
+
+@dataclass(frozen=True)
+class TrainStats:
+    """Statistics of the updates of one call, ``(N,)`` each. A diverged row may hold non-finite numbers.
+
+    Logits are those of the discriminator's step, in training mode. The losses are canonical (softplus of the logits),
+    whatever loss is trained. Update ratios are taken after the last update: the norm of the step that each optimizer
+    would repeat at its present learning rate, over the norm of its weights.
+    """
+
+    real_accuracy: Tensor
+    fake_accuracy: Tensor
+    real_logit: Tensor
+    fake_logit: Tensor
+    loss_g: Tensor
+    loss_d: Tensor
+    update_ratio_g: Tensor
+    update_ratio_d: Tensor
+    diverged: Tensor
+    """Boolean: a weight or a logit is not finite."""
+
+
+class GanPopulation:
+    """N generators and discriminators of one architecture, data shape and batch size, with their optimizers.
+
+    Parameters
+    ----------
+    build_pair: makes one plain, uninitialised pair; called once.
+    size: number N of rows, at least 1.
+    batch_size: real samples (and as many generated ones) per update.
+    loss: a name in ``LOSSES``.
+    regularisers: names in ``REGULARISERS``; each adds its weight to :attr:`knob_names`.
+    strategy: ``"stacked"`` (a leading replica axis), ``"looped"`` (one row at a time) or ``"auto"`` (stacked where
+        the pair allows it). They compute the same numbers up to rounding.
+    workers: threads, each with one thread of torch's own; by default one per core on a CPU and one on a GPU.
+    device, dtype: of all tensors; ``float64`` is for tests.
+
+    Rows are independent: what a row does depends on its own setup alone. A row holds nothing useful before the first
+    :meth:`reset`. Divergence is reported, never repaired.
+    """
+
+    def __init__(
+        self,
+        build_pair: Callable[[], GanPair],
+        size: int,
+        *,
+        batch_size: int,
+        loss: str = "nonsaturating",
+        regularisers: Sequence[str] = (),
+        strategy: str = "auto",
+        workers: int | None = None,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        if size < 1 or batch_size < 1:
+            raise ValueError(f"size and batch_size must be at least 1, not {size} and {batch_size}")
+        if strategy not in STRATEGIES:
+            raise ValueError(f"unknown strategy {strategy!r}; known: {', '.join(STRATEGIES)}")
+        if loss not in LOSSES:
+            raise ValueError(f"unknown loss {loss!r}; known: {', '.join(LOSSES)}")
+        unknown = sorted(set(regularisers) - set(REGULARISERS))
+        if unknown:
+            raise ValueError(f"unknown regulariser {unknown[0]!r}; known: {', '.join(REGULARISERS)}")
+        self.size = size
+        self.batch_size = batch_size
+        self.device = torch.device(device)
+        self.dtype = dtype
+        self._pair = build_pair()
+        self.latent_size = self._pair.latent_size
+        if strategy == "auto":
+            strategy = "stacked" if self._pair.stackable else "looped"
+        if strategy == "stacked" and not self._pair.stackable:
+            raise ValueError("this pair has layers without a replica axis; use strategy 'looped'")
+        self.strategy = strategy
+        terms = [REGULARISERS[name] for name in regularisers]
+        self.knob_names = ("lr_g", "lr_d", *(term.knob for term in terms))
+
+        self._generator = self._player(self._pair.generator)
+        self._discriminator = self._player(self._pair.discriminator)
+        self._betas = torch.zeros(size, 2, device=self.device, dtype=dtype)
+        # Training and sampling draw from generators of their own, so that looking changes nothing.
+        self._train_rng = [torch.Generator(self.device) for _ in range(size)]
+        self._sample_rng = [torch.Generator(self.device) for _ in range(size)]
+        self._data: list[DataSet | None] = [None] * size
+        self._pool = torch.empty(0)
+        self._pool_start: dict[str, int] = {}
+
+        if workers is None:
+            workers = _available_cores() if self.device.type == "cpu" else 1
+        stacked = strategy == "stacked"
+        self._workers = max(1, min(workers, size))
+        self._executor: ThreadPoolExecutor | None = None
+        lane_count = self._workers if stacked else size
+        edges = [round(index * size / lane_count) for index in range(lane_count + 1)]
+        self._lane = functools.lru_cache(maxsize=None)(
+            lambda start, stop: Lane(
+                slice(start, stop), self._generator, self._discriminator, LOSSES[loss], terms, stacked=stacked
+            )
+        )
+        self._lanes = [self._lane(start, stop) for start, stop in zip(edges, edges[1:], strict=False)]
+
+    def _player(self, template: torch.nn.Module) -> Player:
+        parameters = FlatParameters(template, self.size, self.device, self.dtype)
+        return Player(parameters, AdamState.zeros_like(parameters.matrix))
+
+    def reset(self, indices: Sequence[int], setups: Sequence[ReplicaSetup]) -> None:
+        """Re-seed and re-initialise the rows ``indices`` in place, the i-th by ``setups[i]``.
+
+        All other rows stay bit for bit as they are. Raises ``ValueError`` when the data's shape or kind differs from
+        what is there already.
+        """
+        if len(indices) != len(setups):
+            raise ValueError(f"{len(indices)} rows but {len(setups)} setups")
+        for setup in setups:  # a misfit is refused before any row has changed
+            self._admit(setup.data)
+        for row, setup in zip(indices, setups, strict=True):
+            initial = torch.Generator().manual_seed(setup.seed)
+            for player, template in (
+                (self._generator, self._pair.generator),
+                (self._discriminator, self._pair.discriminator),
+            ):
+                initialise(template, initial)
+                player.parameters.write_row(row, template)
+                for tensor in player.adam.tensors():
+                    tensor[row] = 0
+            self._betas[row] = torch.tensor(setup.betas, dtype=torch.float64)
+            for offset, rng in enumerate((self._train_rng[row], self._sample_rng[row])):
+                rng.manual_seed(int(torch.randint(2**62, (), generator=initial)) + offset)
+            self._data[row] = setup.data
+
+    def update(self, knobs: Mapping[str, Tensor], steps: int, active: Tensor | None = None) -> TrainStats:
+        """Make ``steps`` GAN updates in every active row.
+
+        ``knobs`` maps each of :attr:`knob_names` to an ``(N,)`` tensor. Where the boolean ``(N,)`` mask ``active`` is
+        false, a row stays bit for bit untouched, its random generators included, and its statistics are zero.
+        """
+        if set(knobs) != set(self.knob_names):
+            raise ValueError(f"knobs must be {', '.join(self.knob_names)}, not {', '.join(knobs)}")
+        if steps < 1:
+            raise ValueError(f"steps must be at least 1, not {steps}")
+        if any(data is None for data in self._data):
+            raise RuntimeError("every row needs a reset before the first update")
+        values = {name: value.to(self.device, self.dtype) for name, value in knobs.items()}
+        mask = torch.ones(self.size, dtype=torch.bool) if active is None else active.cpu()
+        parts = self._map_lanes(lambda lane: self._update_lane(lane, values, steps, mask[lane.rows].tolist()))
+        return TrainStats(
+            **{
+                field.name: torch.cat([getattr(part, field.name) for part in parts])
+                for field in dataclasses.fields(TrainStats)
+            }
+        )
+
+    def _update_lane(self, lane: Lane, knobs: Mapping[str, Tensor], steps: int, active: list[bool]) -> TrainStats:
+        own = {name: value[lane.rows] for name, value in knobs.items()}
+        betas = self._betas[lane.rows]
+        if not any(active):
+            zero = torch.zeros_like(own["lr_g"])
+            fields = [field.name for field in dataclasses.fields(TrainStats) if field.name != "diverged"]
+            return TrainStats(**dict.fromkeys(fields, zero), diverged=zero.bool())
+        idle = [lane.rows.start + offset for offset, on in enumerate(active) if not on]
+        tensors = [*self._generator.tensors(), *self._discriminator.tensors()]
+        kept = [tensor[idle] for tensor in tensors] if idle else []
+        logits = lane.train(own, betas, self._draw(lane, steps, active), self._pool)
+        for tensor, rows in zip(tensors, kept, strict=False):
+            tensor[idle] = rows
+        stats = self._statistics(lane, logits, own, betas)
+        if idle:
+            on = torch.tensor(active, device=self.device)
+            stats = TrainStats(
+                **{
+                    field.name: torch.where(on, value, torch.zeros_like(value))
+                    for field in dataclasses.fields(TrainStats)
+                    if (value := getattr(stats, field.name)) is not None
+                }
+            )
+        return stats
+
+    def _draw(self, lane: Lane, steps: int, active: list[bool]) -> Noise:
+        shape = (steps, self.batch_size)
+        latents = torch.zeros(lane.count, *shape, self.latent_size, device=self.device, dtype=self.dtype)
+        indices = torch.zeros(lane.count, *shape, device=self.device, dtype=torch.int64)
+        for offset, row in enumerate(range(lane.rows.start, lane.rows.stop)):
+            data, rng = self._data[row], self._train_rng[row]
+            if active[offset] and data is not None:
+                latents[offset].normal_(generator=rng)
+                indices[offset].random_(0, len(data.samples), generator=rng)
+                indices[offset] += self._pool_start[data.fingerprint]
+        return Noise(latents, indices)
+
+    def _statistics(self, lane: Lane, logits: Logits, knobs: Mapping[str, Tensor], betas: Tensor) -> TrainStats:
+        real, fake = logits.real.flatten(1), logits.fake.flatten(1)
+        finite = (real.sum(1) + fake.sum(1)).isfinite()
+        ratios = {}
+        for name, player in (("lr_g", self._generator), ("lr_d", self._discriminator)):
+            weights = player.parameters.matrix[lane.rows]
+            weight_norm = weights.norm(dim=1)
+            finite &= weight_norm.isfinite()
+            step_norm = player.adam.rows(lane.rows).direction(betas).norm(dim=1) * knobs[name]
+            ratios[name] = step_norm / weight_norm
+        return TrainStats(
+            real_accuracy=(real > 0).to(self.dtype).mean(1),
+            fake_accuracy=(fake < 0).to(self.dtype).mean(1),
+            real_logit=real.mean(1),
+            fake_logit=fake.mean(1),
+            loss_g=F.softplus(-fake).mean(1),
+            loss_d=(F.softplus(-real) + F.softplus(fake)).mean(1),
+            update_ratio_g=ratios["lr_g"],
+            update_ratio_d=ratios["lr_d"],
+            diverged=~finite,
+        )
+
+    def draw_latents(self, count: int, rows: Sequence[int] | None = None) -> Tensor:
+        """``(rows, count, latent_size)`` standard normal numbers from each row's sampling generator; all by default."""
+        chosen = range(self.size) if rows is None else rows
+        latents = torch.empty(len(chosen), count, self.latent_size, device=self.device, dtype=self.dtype)
+        for latent, row in zip(latents, chosen, strict=True):
+            latent.normal_(generator=self._sample_rng[row])
+        return latents
+
+    def sample(self, count: int, latents: Tensor | None = None) -> Tensor:
+        """``(N, count, *sample_shape)``, images in [-1, 1]; evaluation mode, no effect on training.
+
+        ``latents`` is ``(N, count, latent_size)``; by default fresh ones from each row's sampling generator.
+        """
+        return self.evaluate(lambda samples: samples, self.draw_latents(count) if latents is None else latents)
+
+    def evaluate(
+        self, measure: Callable[[Tensor], Tensor], latents: Tensor, rows: Sequence[int] | None = None
+    ) -> Tensor:
+        """``measure`` of the samples of ``rows`` (all by default), computed by the workers beside each other.
+
+        ``latents`` is ``(rows, count, latent_size)``; ``measure`` maps samples ``(n, count, *sample_shape)`` of some
+        rows to ``(n, ...)``; the results are joined to ``(rows, ...)``.
+        """
+        if rows is None:
+            return torch.cat(self._map_lanes(lambda lane: measure(lane.sample(latents[lane.rows]))))
+        lanes = [self._lane(row, row + 1) for row in rows]
+        place = {lane.rows.start: index for index, lane in enumerate(lanes)}
+
+        def work(lane: Lane) -> Tensor:
+            index = place[lane.rows.start]
+            return measure(lane.sample(latents[index : index + 1]))
+
+        return torch.cat(self._map_lanes(work, lanes))
+
+    def discriminate(self, samples: Tensor) -> Tensor:
+        """Logits ``(N, count)`` of each row's discriminator for ``samples`` ``(N, count, *sample_shape)``."""
+        return torch.cat(self._map_lanes(lambda lane: lane.discriminate(samples[lane.rows])))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next update depends on, random generators included; tensors are copies."""
+        return {
+            "tensors": [tensor.clone() for tensor in self._state_tensors()],
+            "train_rng": [rng.get_state() for rng in self._train_rng],
+            "sample_rng": [rng.get_state() for rng in self._sample_rng],
+            "data": [None if data is None else data.fingerprint for data in self._data],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any], data: Mapping[str, DataSet]) -> None:
+        """Restore :meth:`state_dict`; ``data`` holds the data sets by fingerprint."""
+        for tensor, saved in zip(self._state_tensors(), state["tensors"], strict=True):
+            tensor.copy_(saved)
+        for rngs, saved in ((self._train_rng, state["train_rng"]), (self._sample_rng, state["sample_rng"])):
+            for rng, rng_state in zip(rngs, saved, strict=True):
+                rng.set_state(rng_state)
+        self._data = [None if fingerprint is None else data[fingerprint] for fingerprint in state["data"]]
+        for data_set in self._data:
+            if data_set is not None:
+                self._admit(data_set)
+
+    def close(self) -> None:
+        """Stop the worker threads; a later call starts them again."""
+        if self._executor is not None:
+            self._executor.shutdown()
+            self._executor = None
+
+    def _state_tensors(self) -> list[Tensor]:
+        return [*self._generator.tensors(), *self._discriminator.tensors(), self._betas]
+
+    def _admit(self, data: DataSet) -> None:
+        """Put the samples of ``data`` into the pool that all rows draw from, once."""
+        if data.fingerprint in self._pool_start:
+            return
+        samples = data.samples.to(self.device)
+        if self._pool_start:
+            if samples.shape[1:] != self._pool.shape[1:] or samples.dtype != self._pool.dtype:
+                raise ValueError(
+                    f"data set {data.name!r} has samples of shape {tuple(samples.shape[1:])}; "
+                    f"this population holds {tuple(self._pool.shape[1:])}"
+                )
+            samples = torch.cat([self._pool, samples])
+        self._pool_start[data.fingerprint] = len(self._pool) if self._pool_start else 0
+        self._pool = samples
+
+    def _map_lanes(self, work: Callable[[Lane], _T], lanes: Sequence[Lane] | None = None) -> list[_T]:
+        lanes = self._lanes if lanes is None else lanes
+        if self.device.type != "cpu":
+            return [work(lane) for lane in lanes]
+        if self._executor is None:
+            # Even one worker gets a thread of its own: torch's thread count is set there and nowhere else.
+            self._executor = ThreadPoolExecutor(self._workers, "gan-lane", lambda: torch.set_num_threads(1))
+        return list(self._executor.map(work, lanes))
+
+
+def _available_cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on every platform
+        return os.cpu_count() or 1
+
+
+__all__ = ["GanPopulation", "ReplicaSetup", "TrainStats", "scale_images"]

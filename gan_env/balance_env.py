@@ -1,0 +1,136 @@
+"""``GanBalanceEnv-v0``: one GAN, one agent that turns its knobs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.utils import EzPickle
+from numpy.typing import NDArray
+
+from gan_env.config import EnvConfig
+from gan_env.core import BalanceCore
+from gan_env.instances import GanInstance
+from gan_env.render import draw_samples
+
+
+class GanBalanceEnv(gym.Env[NDArray[np.float32], Any], EzPickle):
+    """Balance the training of a GAN by its learning rates and loss weights.
+
+    ## Task
+    Each episode is the training of one real GAN from a random start: learning rates log-uniform over
+    [1e-5, 10^-1.5] for each network, fresh weights, a fixed budget of updates. Every decision is followed by a number
+    of GAN updates that the suite fixes.
+
+    ## Actions
+    `action_type="discrete"`: 0 keeps all knobs; for each knob a small move up, a small move down, a large move up and
+    a large move down (factors 1.5 and 5). `"continuous"`: `Box(-1, 1, (K,))`, the logarithm of a factor per knob, 1
+    being the large move. Knobs: `lr_g`, `lr_d`, `fm_weight`, or those named by `knobs=`.
+
+    ## Observations
+    A `Box` of finite, bounded float32 features that any GAN loop can compute: accuracies, logits and their margin,
+    canonical losses, log update-to-weight ratios, each over the last 3 decisions; the share of the budget left; whether
+    the GAN failed; each knob relative to its start. The table is `gan_env.observation`; `observation="absolute"` adds
+    the knobs' values, `"quality"` the quality proxy.
+
+    ## Rewards
+    The fall in the log proxy distance, a small stability term that is never positive, and a one-off penalty for
+    failure; each in `info["reward_terms"]`. The table is `gan_env.reward`.
+
+    ## Endings
+    `terminated` by divergence (something is not finite), collapse (the samples' spread below a tenth of the episode's
+    best at 3 decisions in a row), or the end of the budget, which the observation shows. Never `truncated`.
+
+    ## Reset
+    `reset(seed=s)` draws a training instance; `reset(options={"instance": instance})` pins a
+    :class:`~gan_env.instances.GanInstance`.
+
+    ## Info
+    `fid_proxy`, `diverged`, `knobs`, `instance`; after a step also `reward_terms`, `stats` (losses, accuracies, ...)
+    and `collapsed`.
+
+    Keyword arguments are the fields of :class:`~gan_env.config.EnvConfig`, and `render_mode` (`"rgb_array"`).
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 5}
+
+    def __init__(self, render_mode: str | None = None, **options: Any) -> None:
+        EzPickle.__init__(self, render_mode=render_mode, **options)
+        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
+            raise ValueError(f"unknown render_mode {render_mode!r}; known: rgb_array")
+        self.render_mode = render_mode
+        self.config = make_config(options)
+        self.core = BalanceCore(self.config, 1)
+        self.observation_space: gym.spaces.Box = self.core.observer.space  # type: ignore[assignment]
+        self.action_space = self.core.codec.space
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        super().reset(seed=seed)
+        instance = pinned_instance(options)
+        observation = self.core.reset([0], [self.core.suite.sample(self.np_random) if instance is None else instance])
+        return observation[0], _single(self.core.infos([0]))
+
+    def step(self, action: Any) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+        if self.core.instances[0] is None:
+            raise gym.error.ResetNeeded("call reset() before step()")
+        result = self.core.step([0], np.asarray(action)[None])
+        return (
+            result.observations[0],
+            float(result.rewards[0]),
+            bool(result.terminated[0]),
+            False,
+            _single(result.infos),
+        )
+
+    def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
+        """Samples of the present generator: a grid of images, or a scatter of points over the data."""
+        if self.render_mode is None:
+            return None
+        return draw_samples(self.core.samples(0, 64 if self.core.data.is_image else 512), self.core.data)
+
+    def get_state(self) -> dict[str, Any]:
+        """A copy of the whole episode, this environment's random generator included."""
+        return {"core": self.core.get_state(), "np_random": self.np_random.bit_generator.state}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Continue exactly from :meth:`get_state` of an environment with the same options."""
+        self.core.set_state(state["core"])
+        self.np_random.bit_generator.state = state["np_random"]
+
+    def close(self) -> None:
+        self.core.close()
+
+
+def make_config(options: dict[str, Any]) -> EnvConfig:
+    """``EnvConfig`` from keyword arguments; an unknown one raises ``ValueError`` with the known names."""
+    unknown = sorted(set(options) - set(EnvConfig.__dataclass_fields__))
+    if unknown:
+        raise ValueError(f"unknown option {unknown[0]!r}; known: {', '.join(EnvConfig.__dataclass_fields__)}")
+    return EnvConfig(**options)
+
+
+def pinned_instance(options: dict[str, Any] | None) -> GanInstance | None:
+    """The instance in reset's options, if any; anything else in there raises ``ValueError``."""
+    if not options:
+        return None
+    unknown = sorted(set(options) - {"instance"})
+    if unknown:
+        raise ValueError(f"unknown reset option {unknown[0]!r}; known: instance")
+    instance = options["instance"]
+    if not isinstance(instance, GanInstance):
+        raise ValueError(f"options['instance'] must be a GanInstance, not {type(instance).__name__}")
+    return instance
+
+
+def _single(columns: dict[str, Any]) -> dict[str, Any]:
+    """The first row of columns; arrays become plain Python values."""
+    row: dict[str, Any] = {}
+    for name, column in columns.items():
+        if isinstance(column, dict):
+            row[name] = _single(column)
+        else:
+            row[name] = column[0].item() if isinstance(column[0], np.generic) else column[0]
+    return row

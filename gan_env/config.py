@@ -1,0 +1,131 @@
+"""The options of an environment."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gan_backbones.population import STRATEGIES
+from gan_env.instances import Suite, get_suite
+from gan_env.knobs import DEFAULT_KNOBS, DEFAULT_MOVES, ActionCodec, parse_knobs
+from gan_env.observation import parse_groups
+from gan_env.reward import TERMS, get_preset
+
+
+@dataclass(frozen=True)
+class EnvConfig:
+    """Everything that ``gym.make("gan_env:GanBalanceEnv-v0", ...)`` accepts, validated.
+
+    A wrong value raises ``ValueError`` with one line that names the allowed ones.
+    """
+
+    suite: str = "faces"
+    """Distribution of GAN training problems."""
+    data: str | None = None
+    """Another data set than the suite's, e.g. ``digits`` or ``folder:PATH``."""
+    resolution: int | None = None
+    """Other pixels than the suite's."""
+    backbone: str | None = None
+    """Another generator/discriminator pair than the suite's."""
+    backbone_options: tuple[tuple[str, int], ...] | None = None
+    """Other options of the backbone than the suite's, as ``(("width", 16), ...)``."""
+    batch_size: int | None = None
+    """Another batch size than the suite's."""
+    updates_per_step: int | None = None
+    """Another number of GAN updates per decision than the suite's."""
+    decisions: int | None = None
+    """Another number of decisions per episode than the suite's."""
+    action_type: str = "discrete"
+    """``discrete`` or ``continuous``."""
+    knobs: tuple[str, ...] = DEFAULT_KNOBS
+    """What the agent may turn."""
+    moves: tuple[float, float] = DEFAULT_MOVES
+    """Factors of a small and a large move."""
+    observation: str = "default"
+    """Feature groups: ``default``, ``absolute``, ``quality``, joined by ``+``."""
+    history: int = 3
+    """Decisions that the observation looks back."""
+    reward: str = "default"
+    """Reward preset."""
+    measure_quality: bool = True
+    """False skips the proxy: ``fid_proxy`` is NaN, collapse is not noticed, and the reward must not need it."""
+    device: str = "cpu"
+    """Where the GANs train."""
+    workers: int | None = None
+    """Threads on a CPU; by default one per core."""
+    strategy: str = "auto"
+    """How a population computes: ``auto``, ``stacked`` or ``looped``."""
+    cache_dir: Path | None = None
+    """Where prepared data are kept; by default the user's cache folder."""
+    progress: bool = False
+    """Show progress while data are prepared for the first time."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "knobs", parse_knobs(self.knobs))
+        if self.backbone_options is not None:
+            object.__setattr__(self, "backbone_options", _parse_options(self.backbone_options))
+        get_suite(self.suite)
+        ActionCodec(self.action_type, self.knobs, self.moves)
+        object.__setattr__(self, "moves", tuple(self.moves))
+        groups = parse_groups(self.observation)
+        preset = get_preset(self.reward)
+        for name in ("resolution", "batch_size", "updates_per_step", "decisions", "history", "workers"):
+            value = getattr(self, name)
+            if value is None and name != "history":
+                continue
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
+        for name in ("measure_quality", "progress"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name} must be true or false, not {getattr(self, name)!r}")
+        if self.strategy not in STRATEGIES:
+            raise ValueError(f"unknown strategy {self.strategy!r}; known: {', '.join(STRATEGIES)}")
+        if not self.measure_quality:
+            if "quality" in groups:
+                raise ValueError("observation 'quality' needs measure_quality=True")
+            if any(TERMS[term].needs_quality for term in preset):
+                raise ValueError(f"reward {self.reward!r} needs measure_quality=True; 'stability' does not")
+        check_device(self.device)
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        return parse_groups(self.observation)
+
+    def resolved_suite(self) -> Suite:
+        """The suite with this configuration's overrides."""
+        suite = get_suite(self.suite)
+        changes = {
+            name: getattr(self, name)
+            for name in ("data", "resolution", "backbone", "batch_size", "updates_per_step", "decisions")
+            if getattr(self, name) is not None
+        }
+        if self.backbone_options is not None:
+            changes["backbone_options"] = dict(self.backbone_options)
+        elif self.backbone is not None and self.backbone != suite.backbone:
+            changes["backbone_options"] = {}
+        return dataclasses.replace(suite, **changes)
+
+
+def _parse_options(options: Any) -> tuple[tuple[str, int], ...]:
+    """Pairs of a name and a value, in the order of the names."""
+    try:
+        return tuple(sorted(dict(options).items()))
+    except (TypeError, ValueError):
+        raise ValueError(f"backbone_options must be pairs of a name and a value, not {options!r}") from None
+
+
+def check_device(name: str) -> torch.device:
+    """The torch device ``name``; ``ValueError`` in one line when there is none."""
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ValueError(f"unknown device {name!r}; use 'cpu', 'cuda' or 'cuda:INDEX'") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device 'cuda' was asked for, but torch finds no CUDA device; use 'cpu'")
+    if device.type not in ("cpu", "cuda"):
+        raise ValueError(f"device {name!r} is not supported; use 'cpu', 'cuda' or 'cuda:INDEX'")
+    return device

@@ -1,0 +1,149 @@
+"""The knobs of a GAN, their bounds, and the codec between an agent's actions and their values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Knob:
+    """One hyperparameter that may change while a GAN trains. All knobs live on a logarithmic scale."""
+
+    name: str
+    low: float
+    high: float
+    default: float
+    description: str
+    regulariser: str | None = None
+    """Name of the regulariser whose weight this is; the population then has it."""
+
+    @property
+    def log_low(self) -> float:
+        return math.log10(self.low)
+
+    @property
+    def log_high(self) -> float:
+        return math.log10(self.high)
+
+
+KNOBS: Mapping[str, Knob] = {
+    knob.name: knob
+    for knob in (
+        Knob("lr_g", 1e-6, 1e-1, 2e-4, "learning rate of the generator"),
+        Knob("lr_d", 1e-6, 1e-1, 2e-4, "learning rate of the discriminator"),
+        Knob(
+            "fm_weight",
+            1e-3,
+            1e2,
+            1e-1,
+            "feature matching against the adversarial term of the generator's loss",
+            regulariser="feature_matching",
+        ),
+    )
+}
+DEFAULT_KNOBS = ("lr_g", "lr_d", "fm_weight")
+RATE_KNOBS = ("lr_g", "lr_d")
+
+ACTION_TYPES = ("discrete", "continuous")
+DEFAULT_MOVES = (1.5, 5.0)
+
+
+def parse_knobs(names: str | Sequence[str]) -> tuple[str, ...]:
+    """Knob names from a tuple or a comma-separated string; both rates must be among them.
+
+    Raises ``ValueError`` for an unknown, missing or repeated name.
+    """
+    if not isinstance(names, Sequence):
+        raise ValueError(f"knobs must be names out of {', '.join(KNOBS)}, not {names!r}")
+    parsed = tuple(name.strip() for name in names.split(",")) if isinstance(names, str) else tuple(names)
+    unknown = [name for name in parsed if name not in KNOBS]
+    if unknown:
+        raise ValueError(f"unknown knob {unknown[0]!r}; known: {', '.join(KNOBS)}")
+    if len(set(parsed)) != len(parsed):
+        raise ValueError(f"a knob is named twice in {','.join(parsed)}")
+    missing = [name for name in RATE_KNOBS if name not in parsed]
+    if missing:
+        raise ValueError(f"knobs must include {' and '.join(RATE_KNOBS)}; {missing[0]} is missing")
+    return parsed
+
+
+class ActionCodec:
+    """Turns actions into new log10 values of the knobs. Log scale, bounds and spaces are known here alone.
+
+    ``discrete``: ``Discrete(1 + 4 K)``: 0 keeps everything; then, for each of the K knobs in order, a small move up,
+    a small move down, a large move up and a large move down, by the factors ``moves = (small, large)``.
+
+    ``continuous``: ``Box(-1, 1, (K,))``: the logarithm of the factor on each knob, 1 being the large move.
+
+    Values stay within each knob's bounds.
+    """
+
+    def __init__(self, action_type: str, knobs: Sequence[str], moves: tuple[float, float] = DEFAULT_MOVES) -> None:
+        if action_type not in ACTION_TYPES:
+            raise ValueError(f"unknown action type {action_type!r}; known: {', '.join(ACTION_TYPES)}")
+        if not (
+            isinstance(moves, Sequence)
+            and len(moves) == 2
+            and all(isinstance(move, int | float) for move in moves)
+            and 1 < moves[0] < moves[1] < math.inf
+        ):
+            raise ValueError(f"moves must be two factors with 1 < small < large, not {moves}")
+        self.action_type = action_type
+        self.knobs = parse_knobs(tuple(knobs))
+        self.moves = moves
+        self._low = np.array([KNOBS[name].log_low for name in self.knobs])
+        self._high = np.array([KNOBS[name].log_high for name in self.knobs])
+        small, large = (math.log10(move) for move in moves)
+        self._large = large
+        table, names = [np.zeros(len(self.knobs))], ["keep"]
+        for index, name in enumerate(self.knobs):
+            for size, move in ((small, moves[0]), (large, moves[1])):
+                for sign, symbol in ((1, "x"), (-1, "/")):
+                    change = np.zeros(len(self.knobs))
+                    change[index] = sign * size
+                    table.append(change)
+                    names.append(f"{name} {symbol}{move:g}")
+        self._table = np.stack(table)
+        self.action_names = tuple(names)
+        """Names of the discrete actions, e.g. ``"lr_g x1.5"``."""
+
+    @property
+    def space(self) -> gym.Space[Any]:
+        """The action space of one environment; a new object at each call."""
+        if self.action_type == "discrete":
+            return gym.spaces.Discrete(len(self._table))
+        return gym.spaces.Box(-1.0, 1.0, (len(self.knobs),), np.float32)
+
+    @property
+    def noop(self) -> NDArray[np.generic]:
+        """The action that changes nothing."""
+        return np.zeros(len(self.knobs), np.float32) if self.action_type == "continuous" else np.array(0)
+
+    def apply(self, log_values: NDArray[np.float64], actions: object) -> NDArray[np.float64]:
+        """New log10 values ``(N, K)`` from present ones ``(N, K)`` and N actions.
+
+        Raises ``ValueError`` in one line for actions outside the space.
+        """
+        array = np.asarray(actions)
+        count, width = log_values.shape
+        if self.action_type == "discrete":
+            if array.size != count or not np.issubdtype(array.dtype, np.integer):
+                raise ValueError(f"expected {count} integer actions, got shape {array.shape} of {array.dtype}")
+            array = array.reshape(count)
+            if array.min() < 0 or array.max() >= len(self._table):
+                raise ValueError(f"actions must lie in [0, {len(self._table) - 1}], got {array.min()}..{array.max()}")
+            change = self._table[array]
+        else:
+            if array.shape != (count, width) or not np.issubdtype(array.dtype, np.number):
+                raise ValueError(f"expected actions of shape {(count, width)}, got {array.shape} of {array.dtype}")
+            if not (np.abs(array) <= 1.0 + 1e-6).all():  # false for NaN, too
+                raise ValueError("actions must be finite and lie in [-1, 1]")
+            change = array.astype(np.float64) * self._large
+        return np.clip(log_values + change, self._low, self._high)

@@ -1,0 +1,261 @@
+"""The observation: one table of named features gives both the space and the vector."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import gymnasium as gym
+import numpy as np
+import torch
+from torch import Tensor
+
+from gan_backbones import TrainStats
+from gan_env.knobs import KNOBS
+
+GROUPS = ("default", "absolute", "quality")
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What is known of N GANs at a decision, each ``(N,)`` unless said otherwise."""
+
+    stats: TrainStats
+    log_knobs: Tensor
+    """log10 of each knob, ``(N, K)``."""
+    start_log_knobs: Tensor
+    """The same at the beginning of the episode, ``(N, K)``."""
+    budget_left: Tensor
+    """Share of the episode's updates not yet made, in [0, 1]."""
+    distance: Tensor
+    """Quality proxy, positive, lower is better; the suite's worst value after divergence, NaN where not measured."""
+    start_distance: Tensor
+    """The proxy of the untrained generator."""
+    diversity: Tensor
+    """Spread of the samples as a share of the data's; NaN where not measured."""
+    failed: Tensor
+    """Boolean: the GAN diverged or collapsed."""
+
+
+@dataclass(frozen=True)
+class Feature:
+    """An entry of the table: ``compute`` gives ``(N,)``, which is clipped to ``[low, high]``.
+
+    Features with ``history`` appear once for each of the last decisions; ``neutral`` stands where there is nothing
+    to see, before the first update and for whatever is not finite after divergence.
+    """
+
+    name: str
+    group: str
+    low: float
+    high: float
+    history: bool
+    description: str
+    compute: Callable[[Measurement], Tensor]
+    neutral: float = 0.0
+
+
+def _log10(value: Tensor, floor: float) -> Tensor:
+    return value.clamp(min=floor).log10()
+
+
+_STATISTICS = (
+    Feature(
+        "real_accuracy",
+        "default",
+        -1,
+        1,
+        True,
+        "share of real samples called real, scaled to [-1, 1]",
+        lambda m: 2 * m.stats.real_accuracy - 1,
+    ),
+    Feature(
+        "fake_accuracy",
+        "default",
+        -1,
+        1,
+        True,
+        "share of generated samples called fake, scaled to [-1, 1]",
+        lambda m: 2 * m.stats.fake_accuracy - 1,
+    ),
+    Feature("real_logit", "default", -2, 2, True, "mean logit of real samples / 5", lambda m: m.stats.real_logit / 5),
+    Feature(
+        "fake_logit", "default", -2, 2, True, "mean logit of generated samples / 5", lambda m: m.stats.fake_logit / 5
+    ),
+    Feature(
+        "margin",
+        "default",
+        -2,
+        2,
+        True,
+        "asinh of the difference of the mean logits / 2; resolves small margins",
+        lambda m: torch.asinh(4 * (m.stats.real_logit - m.stats.fake_logit)) / 2,
+    ),
+    Feature(
+        "loss_g",
+        "default",
+        -3,
+        3,
+        True,
+        "log10 of the canonical generator loss, relative to ln 2",
+        lambda m: _log10(m.stats.loss_g / math.log(2), 1e-6),
+    ),
+    Feature(
+        "loss_d",
+        "default",
+        -3,
+        3,
+        True,
+        "log10 of the canonical discriminator loss, relative to 2 ln 2",
+        lambda m: _log10(m.stats.loss_d / math.log(4), 1e-6),
+    ),
+    Feature(
+        "update_ratio_g",
+        "default",
+        -2,
+        2,
+        True,
+        "(log10 of the generator's update norm / weight norm + 2.5) / 1.5",
+        lambda m: (_log10(m.stats.update_ratio_g, 1e-8) + 2.5) / 1.5,
+    ),
+    Feature(
+        "update_ratio_d",
+        "default",
+        -2,
+        2,
+        True,
+        "(log10 of the discriminator's update norm / weight norm + 2.5) / 1.5",
+        lambda m: (_log10(m.stats.update_ratio_d, 1e-8) + 2.5) / 1.5,
+    ),
+)
+
+_TASK = (
+    Feature("budget_left", "default", 0, 1, False, "share of the training budget left", lambda m: m.budget_left, 1.0),
+    Feature("diverged", "default", 0, 1, False, "1 after divergence or collapse", lambda m: m.failed.to(m.budget_left)),
+)
+
+_QUALITY = (
+    Feature(
+        "quality",
+        "quality",
+        -3,
+        3,
+        True,
+        "log10 of the proxy distance relative to the untrained generator's",
+        lambda m: _log10(m.distance / m.start_distance, 1e-6),
+    ),
+    Feature(
+        "diversity", "quality", 0, 2, True, "spread of the samples as a share of the data's", lambda m: m.diversity
+    ),
+)
+
+
+def _knob_features(knobs: Sequence[str]) -> list[Feature]:
+    def relative(index: int) -> Callable[[Measurement], Tensor]:
+        return lambda m: (m.log_knobs[:, index] - m.start_log_knobs[:, index]) / 2
+
+    def absolute(index: int, name: str) -> Callable[[Measurement], Tensor]:
+        low, high = KNOBS[name].log_low, KNOBS[name].log_high
+        return lambda m: 2 * (m.log_knobs[:, index] - low) / (high - low) - 1
+
+    features = []
+    for index, name in enumerate(knobs):
+        features.append(
+            Feature(
+                f"{name}_relative", "default", -2.5, 2.5, False, f"log10 of {name} / its start, / 2", relative(index)
+            )
+        )
+        features.append(
+            Feature(
+                f"{name}_absolute",
+                "absolute",
+                -1,
+                1,
+                False,
+                f"position of {name} between its bounds",
+                absolute(index, name),
+            )
+        )
+    return features
+
+
+def parse_groups(observation: str | Sequence[str]) -> tuple[str, ...]:
+    """Feature groups from ``"default"``, ``"absolute"``, ``"quality"`` joined by ``+``; default is always there.
+
+    Raises ``ValueError`` for an unknown group.
+    """
+    names = observation.split("+") if isinstance(observation, str) else list(observation)
+    unknown = [name for name in names if name not in GROUPS]
+    if unknown:
+        raise ValueError(f"unknown observation group {unknown[0]!r}; known: {', '.join(GROUPS)}, joined by '+'")
+    return tuple(group for group in GROUPS if group == "default" or group in names)
+
+
+def feature_table(knobs: Sequence[str], groups: Sequence[str]) -> tuple[Feature, ...]:
+    """The features of an observation in order; it depends on the knobs and the groups alone."""
+    return tuple(
+        feature for feature in (*_STATISTICS, *_TASK, *_knob_features(knobs), *_QUALITY) if feature.group in groups
+    )
+
+
+class Observer:
+    """Turns measurements into observation vectors and keeps the history of each row.
+
+    The vector holds, for every feature in the order of the table, its value; a feature with history holds its last
+    ``history`` values, the newest first. Every entry is finite and within the bounds of :attr:`space`.
+    """
+
+    def __init__(self, knobs: Sequence[str], groups: Sequence[str], history: int, count: int) -> None:
+        if history < 1:
+            raise ValueError(f"history must be at least 1, not {history}")
+        self.features = feature_table(knobs, groups)
+        self.history = history
+        self._widths = [history if feature.history else 1 for feature in self.features]
+        self._neutral = torch.tensor(
+            [f.neutral for f, width in zip(self.features, self._widths, strict=True) for _ in range(width)]
+        )
+        self.vector = self._neutral.repeat(count, 1)
+        """The present observations, ``(N, sum of widths)`` float32."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """One name per entry of the vector; ``[1]`` is the decision before, and so on."""
+        return tuple(
+            feature.name if lag == 0 else f"{feature.name}[{lag}]"
+            for feature, width in zip(self.features, self._widths, strict=True)
+            for lag in range(width)
+        )
+
+    @property
+    def space(self) -> gym.spaces.Box:
+        """The observation space of one environment; a new object at each call."""
+        pairs = [(f.low, f.high) for f, width in zip(self.features, self._widths, strict=True) for _ in range(width)]
+        low, high = np.array(pairs, dtype=np.float32).T
+        return gym.spaces.Box(low, high, dtype=np.float32)
+
+    def reset(self, rows: Sequence[int], measurement: Measurement) -> None:
+        """Forget the history of ``rows``; only what is known without training shows."""
+        self.vector[list(rows)] = self._neutral
+        self._write(rows, measurement, first=True)
+
+    def push(self, rows: Sequence[int], measurement: Measurement) -> None:
+        """Append a decision's measurement of all N GANs to the history of ``rows``."""
+        self._write(rows, measurement, first=False)
+
+    def _write(self, rows: Sequence[int], measurement: Measurement, *, first: bool) -> None:
+        chosen, start = list(rows), 0
+        for feature, width in zip(self.features, self._widths, strict=True):
+            if not (first and feature.history):
+                value = feature.compute(measurement).to("cpu", torch.float32)[chosen]
+                value = torch.where(value.isfinite(), value, value.new_tensor(feature.neutral))
+                if width > 1:
+                    kept = self.vector[chosen, start : start + width - 1]
+                    self.vector[chosen, start + 1 : start + width] = kept
+                self.vector[chosen, start] = value.clamp(feature.low, feature.high)
+            start += width
+
+
+def describe(knobs: Sequence[str], groups: Sequence[str] = GROUPS) -> Mapping[str, str]:
+    """Name -> description of every feature, for documentation."""
+    return {feature.name: feature.description for feature in feature_table(knobs, groups)}

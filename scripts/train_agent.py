@@ -1,0 +1,231 @@
+"""Train an agent to balance GANs, choose it on validation instances, grade it on held-out ones.
+
+Example: python scripts/train_agent.py --algo dqn --suite ring
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import tyro
+from rich.console import Console
+from stable_baselines3.common.logger import Logger
+from torch.utils.tensorboard.writer import SummaryWriter
+from tqdm import tqdm
+
+from agents.best_static import best_static_rates
+from agents.cli import fail_in_one_line, parse_overrides, print_known
+from agents.evaluation import EpisodeRecord, Evaluator, finals, with_rates
+from agents.logging import GanLogger, ProgressBar, RunWriter
+from agents.predictors import NoopPredictor, Predictor, RandomPredictor
+from agents.presets import ALGORITHMS, get_preset
+from agents.report import comparison_table, evaluation_json, one_sided_warning
+from agents.run_folder import RunFolder, provenance
+from agents.sb3 import ChooseByValidation, build_model, make_training_env
+from agents.statistics import Summary, summarise
+from gan_env import EnvConfig, GanInstance
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of train_agent.py. What is not given comes from the preset of the algorithm and the suite."""
+
+    algo: str = "dqn"
+    """Learner; --list names all."""
+    suite: str = "faces"
+    """Distribution of GAN training problems; --list names all."""
+    backbone: str | None = None
+    """Another generator/discriminator pair than the suite's."""
+    data: str | None = None
+    """Another data set than the suite's, or folder:PATH for your own images."""
+    resolution: int | None = None
+    """Other pixels than the suite's."""
+    total_timesteps: int | None = None
+    """Environment steps of training."""
+    num_envs: int | None = None
+    """GANs trained as one population."""
+    seed: int = 0
+    """Seed of the agent and of the training instances; held-out instances are fixed."""
+    device: str = "cpu"
+    """Where the GANs train: cpu, cuda or cuda:INDEX."""
+    action_type: str | None = None
+    """discrete or continuous."""
+    knobs: str | None = None
+    """What the agent turns, e.g. lr_g,lr_d,fm_weight."""
+    reward: str | None = None
+    """Reward preset."""
+    observation: str | None = None
+    """Feature groups joined by '+': default, absolute, quality."""
+    run_dir: Path | None = None
+    """Folder to write, new or empty; by default runs/SUITE-ALGO-SEED-TIME."""
+    cache_dir: Path | None = None
+    """Where prepared data are kept; by default the user's cache folder."""
+    env: tuple[str, ...] = ()
+    """Other options of the environment as NAME=VALUE, e.g. --env decisions=50 batch_size=32."""
+    algo_options: tuple[str, ...] = ()
+    """Arguments of the algorithm as NAME=VALUE, e.g. --algo-options learning_rate=1e-3."""
+    progress: bool = True
+    """Show progress bars."""
+    list: bool = False
+    """Print every name that the options take, and stop."""
+
+
+def main() -> None:
+    options = tyro.cli(Options, description=__doc__)
+    if options.list:
+        print_known()
+    else:
+        train(options)
+
+
+def train(options: Options) -> None:
+    """Prepare, train, choose, grade, report."""
+    console = Console(soft_wrap=False)
+    preset = get_preset(options.algo, options.suite)
+    total_timesteps = preset.total_timesteps if options.total_timesteps is None else options.total_timesteps
+    num_envs = preset.num_envs if options.num_envs is None else options.num_envs
+    if num_envs < 1 or total_timesteps < 1:
+        raise ValueError(f"--num-envs and --total-timesteps must be at least 1, not {num_envs} and {total_timesteps}")
+    config = EnvConfig(**env_options(options, preset.env))
+    algorithm_options = dict(preset.algorithm) | parse_overrides(options.algo_options, "--algo-options")
+    started = time.monotonic()
+
+    name = f"{options.suite}-{options.algo}-{options.seed}-{datetime.now():%Y%m%d-%H%M%S}"
+    folder = RunFolder(options.run_dir or Path("runs") / name)
+    console.print(f"preparing {config.resolved_suite().data} ...", highlight=False)
+    env = make_training_env(num_envs, dataclasses.asdict(config))
+    env.seed(options.seed)
+    model = build_model(options.algo, env, options.seed, algorithm_options)
+    suite = env.env.core.suite
+    validation, test = suite.instances("validation"), suite.instances("test")
+    evaluator = Evaluator(config, min(num_envs, len(validation)))
+    folder.create()
+    folder.write_json(
+        "config.json",
+        dataclasses.asdict(options)
+        | provenance(options.device)
+        | {"environment": dataclasses.asdict(config), "algorithm": algorithm_options, "suite_settings": vars(suite)}
+        | {"total_timesteps": total_timesteps, "num_envs": num_envs},
+    )
+    console.print(
+        f"{options.algo} on {suite.name}: {num_envs} GANs at once, {total_timesteps} steps of "
+        f"{suite.updates_per_step} updates; writing {folder.path} (tensorboard --logdir {folder.path})",
+        highlight=False,
+    )
+
+    writer = SummaryWriter(str(folder.path / "tensorboard"))
+    model.set_logger(Logger(None, [RunWriter(writer, folder)]))
+    trials = preset.validations
+    # The last policy is tried at the end of training; the others at even distances in its second half.
+    at = [round(total_timesteps * (0.5 + 0.5 * index / trials)) for index in range(1, trials)]
+    with tqdm(unit="update", disable=True) as counter:
+        choose = ChooseByValidation(evaluator, validation, at, folder.path / "policy.zip", counter.update)
+        model.learn(
+            total_timesteps,
+            callback=[
+                ProgressBar(total_timesteps, suite.updates_per_step, enabled=options.progress),
+                GanLogger(writer),
+                choose,
+            ],
+            log_interval=max(1, suite.decisions if options.algo == "dqn" else 1),
+        )
+    chosen_at, validation_iqm, _ = min(choose.history, key=lambda trial: trial[1])
+    console.print(
+        f"chose the policy after {chosen_at} steps (validation IQM {validation_iqm:.3g}; "
+        + ", ".join(f"{step}: {iqm:.3g}" for step, iqm, _ in choose.history)
+        + ")",
+        highlight=False,
+    )
+
+    records = grade(options.algo, model, evaluator, test, options)
+    grades = {method: finals(rows) for method, rows in records.items()}
+    summaries = summarise(grades)
+    metric = evaluator.core.grader.metric
+    folder.write_json("evaluation.json", evaluation_json(suite.name, metric, test, summaries))
+    record_hyperparameters(writer, options, algorithm_options, summaries, validation_iqm)
+    writer.close()
+    console.print(comparison_table(options.algo, suite.name, metric, summaries, grades))
+    warning = one_sided_warning(options.algo, records[options.algo], config.knobs)
+    if warning:
+        console.print(warning, style="yellow", highlight=False)
+    minutes, seconds = divmod(round(time.monotonic() - started), 60)
+    console.print(
+        f"done in {minutes} min {seconds} s; {folder.path / 'evaluation.json'} holds every number", highlight=False
+    )
+    evaluator.close()
+    env.close()
+
+
+def env_options(options: Options, preset: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of the environment: the preset's, then the command line's, then those of --env."""
+    given = {
+        name: getattr(options, name)
+        for name in ("backbone", "data", "resolution", "knobs", "reward", "observation")
+        if getattr(options, name) is not None
+    }
+    action_type = options.action_type or ALGORITHMS[options.algo].action_types[0]
+    fixed = {
+        "suite": options.suite,
+        "device": options.device,
+        "cache_dir": options.cache_dir,
+        "progress": options.progress,
+        "action_type": action_type,
+    }
+    others = parse_overrides(options.env, "--env")
+    unknown = sorted(set(others) - set(EnvConfig.__dataclass_fields__))
+    if unknown:
+        raise ValueError(f"--env: unknown option {unknown[0]!r}; known: {', '.join(EnvConfig.__dataclass_fields__)}")
+    return dict(preset) | fixed | given | others
+
+
+def grade(
+    name: str, policy: Predictor, evaluator: Evaluator, test: Sequence[GanInstance], options: Options
+) -> dict[str, list[EpisodeRecord]]:
+    """Play the policy and the reference methods on the test instances."""
+    codec = evaluator.core.codec
+    noop = NoopPredictor(codec)
+    methods: dict[str, tuple[Predictor, Sequence[GanInstance]]] = {
+        name: (policy, test),
+        "noop": (noop, test),
+        "random": (RandomPredictor(codec.space, options.seed), test),
+    }
+    rates = best_static_rates(options.suite) if options.data is None and options.backbone is None else None
+    if rates is not None:
+        methods["best_static"] = (noop, with_rates(test, *rates))
+    total = sum(sum(i.decisions * i.updates_per_step for i in instances) for _, instances in methods.values())
+    with tqdm(
+        total=total, unit="update", desc="grading", disable=None if options.progress else True, dynamic_ncols=True
+    ) as bar:
+        return {m: evaluator.evaluate(p, instances, bar.update) for m, (p, instances) in methods.items()}
+
+
+def record_hyperparameters(
+    writer: SummaryWriter,
+    options: Options,
+    algorithm_options: Mapping[str, Any],
+    summaries: Mapping[str, Summary],
+    validation_iqm: float,
+) -> None:
+    """Fill TensorBoard's HPARAMS tab."""
+    settings = {"algo": options.algo, "suite": options.suite, "seed": options.seed} | {
+        key: value if isinstance(value, bool | int | float | str) else str(value)
+        for key, value in algorithm_options.items()
+    }
+    ours = summaries[options.algo]
+    metrics = {
+        "hparam/iqm": ours.iqm,
+        "hparam/median": ours.median,
+        "hparam/p90": ours.p90,
+        "hparam/validation_iqm": validation_iqm,
+    }
+    writer.add_hparams(settings, metrics, run_name=".")
+
+
+if __name__ == "__main__":
+    fail_in_one_line(main)

@@ -1,0 +1,182 @@
+"""The only evaluator: any predictor x instances -> records."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+
+from agents.evaluation import Evaluator, finals, with_rates
+from agents.predictors import NoopPredictor, RandomPredictor
+from gan_env import SUITES, ActionCodec, EnvConfig, GanBalanceEnv
+from gan_env.knobs import ACTION_TYPES
+
+OPTIONS = {"suite": "ring", "updates_per_step": 2, "decisions": 4, "knobs": ("lr_g", "lr_d")}
+SMALL = EnvConfig(**OPTIONS)
+
+
+@pytest.fixture
+def evaluator():
+    evaluator = Evaluator(SMALL, 4)
+    yield evaluator
+    evaluator.close()
+
+
+@pytest.fixture
+def instances(evaluator):
+    """Six, from moderate rates, which is more than there are rows."""
+    return with_rates(evaluator.core.suite.instances("test")[:6], 1e-3, 1e-3)
+
+
+class Script:
+    """Plays the same list of actions in every row, and notes how it was asked."""
+
+    def __init__(self, *actions):
+        self.actions, self.asked = actions, []
+
+    def predict(self, observation, state=None, episode_start=None, deterministic=False):
+        self.asked.append((state, episode_start.tolist(), deterministic, observation.shape))
+        state = 0 if state is None else state
+        return np.full(len(observation), self.actions[state]), state + 1
+
+
+class Saboteur(NoopPredictor):
+    """Ruins one row's GAN at one decision."""
+
+    def __init__(self, core, row, decision):
+        super().__init__(core.codec)
+        self._core, self._row, self._left = core, row, decision
+
+    def predict(self, observation, state=None, episode_start=None, deterministic=False):
+        if self._left == 0:
+            population = self._core.population
+            saved = population.state_dict()
+            saved["tensors"][0][self._row, 0] = math.nan
+            population.load_state_dict(saved, {self._core.data.fingerprint: self._core.data})
+        self._left -= 1
+        return super().predict(observation, state, episode_start, deterministic)
+
+
+def test_records_say_what_happened(evaluator, instances):
+    up, down = 1, 6  # lr_g x1.5, lr_d /1.5
+    records = evaluator.evaluate(Script(up, down, 0, up), instances)
+    assert [record.instance for record in records] == instances
+    step = math.log10(1.5)
+    path = [(-3 + step, -3), (-3 + step, -3 - step), (-3 + step, -3 - step), (-3 + 2 * step, -3 - step)]
+    for record in records:
+        assert record.decisions == 4 and not record.failed
+        assert record.actions == (up, down, 0, up)
+        np.testing.assert_allclose(record.log10_knobs, path, atol=1e-9)
+        assert 0 < record.final < evaluator.core.suite.worst_grade and math.isfinite(record.episode_return)
+    assert len(set(finals(records))) == 6 and finals(records).tolist() == [record.final for record in records]
+
+
+def test_a_record_is_what_the_environment_does(evaluator, instances):
+    """A second derivation, decision by decision, in the single environment."""
+    records = evaluator.evaluate(Script(1, 2, 3, 4), instances[:3])
+    env = GanBalanceEnv(**OPTIONS)
+    for record in records:
+        env.reset(options={"instance": record.instance})
+        steps = [env.step(action) for action in (1, 2, 3, 4)]
+        assert steps[-1][2]
+        assert record.episode_return == pytest.approx(sum(step[1] for step in steps), abs=1e-3)
+        assert record.final_proxy == pytest.approx(steps[-1][4]["fid_proxy"], rel=1e-3)
+        assert record.final == pytest.approx(float(env.core.grade([0])[0]), rel=1e-3)
+    env.close()
+
+
+def test_the_grade_is_not_the_proxy(evaluator, instances):
+    records = evaluator.evaluate(NoopPredictor(evaluator.core.codec), instances)
+    assert all(record.final != record.final_proxy for record in records)
+    assert all(record.final == pytest.approx(record.final_proxy, rel=0.5) for record in records), "but alike"
+
+
+def test_predictors_are_asked_as_sb3_is(evaluator, instances):
+    script = Script(0, 0, 0, 0)
+    evaluator.evaluate(script, instances[:4])
+    states, starts, deterministic, shapes = zip(*script.asked, strict=True)
+    assert states == (None, 1, 2, 3), "the state is handed back"
+    assert starts == ([True] * 4, *[[False] * 4] * 3) and all(deterministic)
+    assert set(shapes) == {(4, *evaluator.core.observer.space.shape)}
+
+
+def test_a_run_that_ends_early_is_graded_at_the_worst(evaluator, instances):
+    calm = evaluator.evaluate(NoopPredictor(evaluator.core.codec), instances[:4])
+    records = evaluator.evaluate(Saboteur(evaluator.core, row=1, decision=2), instances[:4])
+    failed = records[1]
+    assert failed.failed and failed.decisions == 3 and len(failed.actions) == len(failed.log10_knobs) == 3
+    assert failed.final == evaluator.core.suite.worst_grade and failed.final_proxy == evaluator.core.suite.worst_proxy
+    assert failed.episode_return < -2
+    others = [0, 2, 3]
+    assert [records[row] for row in others] == [calm[row] for row in others], "nobody else notices"
+
+
+def test_results_do_not_depend_on_the_order_of_calls(evaluator, instances):
+    noop = NoopPredictor(evaluator.core.codec)
+    first = evaluator.evaluate(noop, instances)
+    evaluator.evaluate(Saboteur(evaluator.core, row=0, decision=1), instances[::-1])
+    assert evaluator.evaluate(noop, instances) == first
+
+
+def test_results_do_not_depend_on_the_order_or_number_of_rows(evaluator, instances):
+    noop = NoopPredictor(evaluator.core.codec)
+    expected = finals(evaluator.evaluate(noop, instances))
+    np.testing.assert_allclose(finals(evaluator.evaluate(noop, instances[::-1]))[::-1], expected, rtol=1e-3)
+    alone = Evaluator(SMALL, 1)
+    np.testing.assert_allclose(finals(alone.evaluate(noop, instances)), expected, rtol=1e-3)
+    alone.close()
+
+
+def test_instances_of_different_lengths(evaluator, instances):
+    lengths = (1, 3, 2, 4, 2)
+    mixed = [dataclasses.replace(i, decisions=n) for i, n in zip(instances, lengths, strict=False)]
+    updates = []
+    records = evaluator.evaluate(Script(1, 1, 1, 1), mixed, updates.append)
+    assert tuple(record.decisions for record in records) == lengths
+    assert tuple(len(record.actions) for record in records) == lengths
+    assert sum(updates) == 2 * sum(lengths), "told the GAN updates, padding excluded"
+
+
+def test_no_instances_no_records(evaluator):
+    assert evaluator.evaluate(NoopPredictor(evaluator.core.codec), []) == []
+
+
+def test_with_rates_changes_the_rates_alone():
+    originals = SUITES["ring"].instances("test")[:3]
+    changed = with_rates(originals, 1e-2, 3e-3)
+    assert [(i.lr_g, i.lr_d) for i in changed] == [(1e-2, 3e-3)] * 3
+    for old, new in zip(originals, changed, strict=True):
+        assert dataclasses.replace(new, lr_g=old.lr_g, lr_d=old.lr_d) == old
+
+
+@pytest.mark.parametrize("action_type", ACTION_TYPES)
+def test_predictors_without_learning(action_type):
+    codec, observations = ActionCodec(action_type, ("lr_g", "lr_d")), np.zeros((5, 3), np.float32)
+    actions, state = NoopPredictor(codec).predict(observations, state="mine")
+    assert state == "mine" and len(actions) == 5
+    values = np.full((5, 2), -3.0)
+    assert np.array_equal(codec.apply(values, actions), values)
+
+    draws = [RandomPredictor(codec.space, seed).predict(observations)[0] for seed in (1, 1, 2)]
+    assert np.array_equal(draws[0], draws[1]) and not np.array_equal(draws[0], draws[2])
+    assert len(draws[0]) == 5 and not np.array_equal(codec.apply(values, draws[0]), values)
+
+
+def test_random_actions_are_uniform():
+    space = ActionCodec("discrete", ("lr_g", "lr_d")).space
+    actions, _ = RandomPredictor(space, 0).predict(np.zeros((9000, 1), np.float32))
+    # 1,000 of each expected; the standard deviation is 30.
+    assert np.abs(np.bincount(actions, minlength=9) - 1000).max() < 150
+
+
+def test_continuous_decisions_are_recorded_as_tuples():
+    config = dataclasses.replace(SMALL, action_type="continuous")
+    evaluator = Evaluator(config, 2)
+    space = evaluator.core.codec.space
+    (record,) = evaluator.evaluate(
+        RandomPredictor(space, 3), with_rates(config.resolved_suite().instances("test")[:1], 1e-3, 1e-3)
+    )
+    assert len(record.actions) == 4 and all(len(action) == 2 for action in record.actions)
+    moved = np.cumsum(np.array(record.actions), axis=0) * math.log10(5) - 3
+    np.testing.assert_allclose(record.log10_knobs, np.clip(moved, -6, -1), atol=1e-5)
+    evaluator.close()

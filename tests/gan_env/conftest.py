@@ -1,0 +1,43 @@
+"""Measurements made up for tests of observation and reward."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from gan_backbones import TrainStats
+from gan_env.observation import Measurement
+
+
+def _measurement(count: int = 1, **changes) -> Measurement:
+    """A calm game half-way through; scalars in ``changes`` hold for all rows, also for fields of the statistics."""
+
+    def rows(value, width=None):
+        if not isinstance(value, torch.Tensor):
+            value = torch.tensor(value, dtype=torch.bool if isinstance(value, bool) else torch.float64)
+        return value.expand(count) if width is None else value.expand(count, width)
+
+    stats = {field.name: 0.5 for field in dataclasses.fields(TrainStats)} | {"diverged": False}
+    values = {
+        "log_knobs": [-3.0, -3.0, -1.0],
+        "start_log_knobs": [-3.0, -3.0, -1.0],
+        "budget_left": 0.5,
+        "distance": 1.0,
+        "start_distance": 1.0,
+        "diversity": 1.0,
+        "failed": False,
+    }
+    unknown = set(changes) - set(stats) - set(values)
+    assert not unknown, unknown
+    stats |= {name: value for name, value in changes.items() if name in stats}
+    values |= {name: value for name, value in changes.items() if name in values}
+    return Measurement(
+        stats=TrainStats(**{name: rows(value) for name, value in stats.items()}),
+        **{name: rows(value, 3 if "knobs" in name else None) for name, value in values.items()},
+    )
+
+
+@pytest.fixture(scope="session")
+def measurement():
+    """measurement(count, **changes) -> a made-up :class:`Measurement`."""
+    return _measurement

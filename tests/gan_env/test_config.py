@@ -1,0 +1,116 @@
+"""Options of an environment: every wrong value is told in one line that names the allowed ones."""
+
+import dataclasses
+import math
+
+import gymnasium as gym
+import pytest
+
+from gan_env import ENVIRONMENTS, EnvConfig, GanBalanceEnv, GanBalanceVectorEnv
+from gan_env.balance_env import make_config
+
+BAD_VALUES = [
+    ({"suite": "rings"}, "unknown suite 'rings'; known: ring, faces"),
+    ({"suite": None}, "unknown suite None; known: ring"),
+    ({"action_type": "absolut"}, "unknown action type 'absolut'; known: discrete, continuous"),
+    ({"knobs": ("lr_g", "lr_d", "momentum")}, "unknown knob 'momentum'; known: lr_g, lr_d, fm_weight"),
+    ({"knobs": ("lr_g",)}, "lr_d is missing"),
+    ({"knobs": 3}, "knobs must be names .*lr_g, lr_d, fm_weight"),
+    ({"moves": (5.0, 1.5)}, "1 < small < large"),
+    ({"moves": (0.0, -1.0)}, "1 < small < large"),
+    ({"moves": 5}, "1 < small < large"),
+    ({"observation": "pixels"}, "unknown observation group 'pixels'; known: default, absolute, quality"),
+    ({"reward": "fid"}, "unknown reward 'fid'; known: default, .*stability"),
+    ({"strategy": "parallel"}, "unknown strategy 'parallel'; known: auto, looped, stacked"),
+    ({"device": "gpu"}, "unknown device 'gpu'; use 'cpu'"),
+    ({"device": "meta"}, "device 'meta' is not supported; use 'cpu'"),
+    ({"measure_quality": False}, "reward 'default' needs measure_quality=True; 'stability' does not"),
+    (
+        {"measure_quality": False, "reward": "stability", "observation": "quality"},
+        "observation 'quality' needs measure_quality=True",
+    ),
+    ({"measure_quality": "no"}, "measure_quality must be true or false, not 'no'"),
+    ({"progress": 2}, "progress must be true or false, not 2"),
+    ({"backbone_options": "width"}, "backbone_options must be pairs of a name and a value"),
+    ({"backbone_options": 5}, "backbone_options must be pairs of a name and a value"),
+    *[
+        ({name: value}, f"{name} must be a whole number of at least 1, not {value!r}")
+        for name in ("batch_size", "updates_per_step", "decisions", "history", "workers", "resolution")
+        for value in (0, -1, 2.5, math.nan, "many", True)
+    ],
+]
+
+
+@pytest.mark.parametrize(("options", "message"), BAD_VALUES, ids=str)
+def test_bad_values_raise_one_line(options, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        EnvConfig(**options)
+    assert "\n" not in str(caught.value)
+
+
+BAD_COMBINATIONS = [
+    ({"backbone": "dcgam"}, "unknown backbone 'dcgam'; known: .*mlp"),
+    ({"backbone": "dcgan"}, "makes images.*use 'mlp'"),
+    ({"backbone_options": (("widht", 4),)}, "unknown option 'widht'.*known: latent_size, width"),
+    ({"backbone_options": (("width", 0),)}, "width must be a whole number of at least 1"),
+    ({"data": "rings"}, "unknown data set 'rings'; known: .*ring"),
+    ({"resolution": 16}, "points, which have no resolution"),
+    ({"data": "digits", "resolution": 20}, "has no resolution 20; allowed: 16"),
+    ({"data": "digits"}, "makes points.*use 'dcgan'"),
+    ({"render_mode": "human"}, "unknown render_mode 'human'; known: rgb_array"),
+    ({"fps": 3}, "unknown option 'fps'; known: suite, .*progress"),
+]
+
+
+@pytest.mark.parametrize("entry_point", [GanBalanceEnv, GanBalanceVectorEnv])
+@pytest.mark.parametrize(("options", "message"), BAD_COMBINATIONS, ids=str)
+def test_what_does_not_fit_is_told_when_the_environment_is_made(entry_point, options, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        entry_point(**({"suite": "ring"} | options))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_mistakes_come_through_gym_make(name):
+    with pytest.raises(ValueError, match="unknown option 'suit'; known: suite"):
+        gym.make(name, suit="ring")
+
+
+def test_no_cuda_is_told(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(ValueError, match="torch finds no CUDA device; use 'cpu'"):
+        EnvConfig(device="cuda")
+
+
+def test_defaults_are_valid():
+    assert EnvConfig() == make_config({})
+    assert EnvConfig().groups == ("default",)
+
+
+def test_values_are_normalised():
+    config = EnvConfig(knobs="lr_d, lr_g", moves=[2, 3], backbone_options={"width": 4, "latent_size": 2})
+    assert config.knobs == ("lr_d", "lr_g") and config.moves == (2, 3)
+    assert config.backbone_options == (("latent_size", 2), ("width", 4))
+    assert config == dataclasses.replace(config, backbone_options=[("width", 4), ("latent_size", 2)])
+    assert EnvConfig(**dataclasses.asdict(config)) == config, "a configuration can be written and read back"
+    hash(config)
+
+
+def test_overrides_change_the_suite_and_nothing_else():
+    suite = EnvConfig(suite="ring").resolved_suite()
+    changed = EnvConfig(suite="ring", batch_size=8, updates_per_step=3, decisions=5).resolved_suite()
+    assert (changed.batch_size, changed.updates_per_step, changed.decisions) == (8, 3, 5)
+    assert dataclasses.replace(changed, batch_size=64, updates_per_step=20, decisions=25) == suite
+    sized = EnvConfig(suite="ring", backbone_options=(("width", 4),)).resolved_suite()
+    assert sized.backbone_options == {"width": 4}
+    # Options of one backbone mean nothing to another.
+    other = EnvConfig(suite="faces", data="ring", backbone="mlp").resolved_suite()
+    assert other.backbone == "mlp" and other.backbone_options == {}
+    same = EnvConfig(suite="ring", backbone="mlp").resolved_suite()
+    assert same.backbone_options == suite.backbone_options
+
+
+def test_options_are_frozen_and_documented():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        EnvConfig().suite = "ring"
+    assert {"suite", "device", "knobs"} <= set(EnvConfig.__dataclass_fields__)

@@ -1,0 +1,505 @@
+"""Every registered id with every action type: Gymnasium's and SB3's checkers, determinism, endings, state."""
+
+import itertools
+import math
+import pickle
+import warnings
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from gymnasium.utils.env_checker import check_env as check_gymnasium
+from stable_baselines3.common.env_checker import check_env as check_sb3
+
+from gan_env import ENVIRONMENTS, GanBalanceEnv, GanInstance
+from gan_env.core import COLLAPSE_REACHED, COLLAPSE_SHARE, COLLAPSE_STEPS
+from gan_env.knobs import ACTION_TYPES, KNOBS
+
+SMALL = {"suite": "ring", "updates_per_step": 2, "decisions": 20}
+
+every_id = pytest.mark.parametrize("env_id", ENVIRONMENTS)
+every_action_type = pytest.mark.parametrize("action_type", ACTION_TYPES)
+
+
+@pytest.fixture
+def make_env():
+    """make_env(id, **options) -> a small environment, closed after the test."""
+    made = []
+
+    def make_env(env_id="GanBalanceEnv-v0", **options):
+        made.append(gym.make(env_id, **(SMALL | options)).unwrapped)
+        return made[-1]
+
+    yield make_env
+    for env in made:
+        env.close()
+
+
+def play(env, actions, **reset):
+    """Everything that an episode returns, in plain values."""
+    observation, info = env.reset(**reset)
+    trace = [(observation.tolist(), info)]
+    for action in actions:
+        observation, reward, terminated, truncated, info = env.step(action)
+        trace.append((observation.tolist(), reward, terminated, truncated, info))
+    return trace
+
+
+def draw(env, count, seed=0):
+    env.action_space.seed(seed)
+    return [env.action_space.sample() for _ in range(count)]
+
+
+def pinned(env, **changes):
+    """An instance of the environment's own suite, with changes."""
+    return GanInstance(**(vars(env.core.suite.sample(np.random.default_rng(0))) | changes))
+
+
+def poison(env, value=math.nan, tensor=0):
+    """Put one bad number into the GAN's weights (or another of its tensors)."""
+    population, data = env.core.population, env.core.data
+    state = population.state_dict()
+    state["tensors"][tensor].view(-1)[3] = value
+    population.load_state_dict(state, {data.fingerprint: data})
+
+
+# --- The interface -----------------------------------------------------------------------------------------------
+
+
+@every_action_type
+@every_id
+def test_gymnasium_accepts_it(make_env, env_id, action_type):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_gymnasium(make_env(env_id, action_type=action_type, render_mode="rgb_array"))
+
+
+@every_action_type
+@every_id
+def test_stable_baselines_accepts_it(make_env, env_id, action_type):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_sb3(make_env(env_id, action_type=action_type), warn=True)
+
+
+@every_id
+def test_it_is_made_without_importing_the_package_and_has_no_step_limit(env_id):
+    env = gym.make(f"gan_env:{env_id}", suite="ring", decisions=3, updates_per_step=1)
+    assert env.spec.max_episode_steps is None and gym.spec(env_id).max_episode_steps is None
+    assert isinstance(env.unwrapped, GanBalanceEnv)
+    env.reset(seed=0)
+    endings = [env.step(0)[2:4] for _ in range(3)]
+    assert endings == [(False, False), (False, False), (True, False)]
+    env.close()
+
+
+@every_action_type
+@every_id
+def test_the_declared_space_is_what_is_returned(make_env, env_id, action_type):
+    for observation in ("default", "absolute+quality"):
+        env = make_env(env_id, action_type=action_type, observation=observation)
+        space = env.observation_space
+        returned = [env.reset(seed=0)[0], env.step(env.action_space.sample())[0]]
+        for vector in returned:
+            assert vector.shape == space.shape == (len(env.core.observer.names),)
+            assert vector.dtype == space.dtype == np.float32 and space.contains(vector)
+
+
+def test_the_layout_depends_on_the_knobs_alone(make_env):
+    """A policy moves to another suite, backbone or batch size without a change."""
+    ring = make_env(knobs="lr_g,lr_d")
+    other = make_env(knobs="lr_g,lr_d", backbone_options={"width": 5}, batch_size=3, data="grid", decisions=7)
+    digits = {"suite": "faces", "data": "digits", "backbone_options": {"width": 2, "latent_size": 4}}
+    images = make_env(knobs="lr_g,lr_d", measure_quality=False, reward="stability", **digits)
+    for env in (other, images):
+        assert env.observation_space == ring.observation_space and env.action_space == ring.action_space
+        assert env.core.observer.names == ring.core.observer.names
+
+
+# --- Determinism -------------------------------------------------------------------------------------------------
+
+
+@every_action_type
+@every_id
+def test_the_same_seed_gives_the_same_episode(make_env, env_id, action_type):
+    env = make_env(env_id, action_type=action_type)
+    actions = draw(env, 10)
+    first = play(env, actions, seed=3)
+    assert play(env, actions, seed=3) == first
+    assert play(make_env(env_id, action_type=action_type), actions, seed=3) == first
+    assert play(env, actions, seed=4) != first
+
+
+@every_action_type
+@every_id
+def test_twins_in_turn_equal_a_solo_run(make_env, env_id, action_type):
+    one, other, solo = (make_env(env_id, action_type=action_type) for _ in range(3))
+    actions = draw(solo, 12)
+    expected = [play(solo, actions, seed=seed) for seed in (1, 2)]
+    traces = [[(env.reset(seed=seed)[0].tolist(), env.core.infos([0]))] for env, seed in ((one, 1), (other, 2))]
+    for action in actions:
+        for env, trace in ((one, traces[0]), (other, traces[1])):
+            observation, *rest = env.step(action)
+            trace.append((observation.tolist(), *rest))
+            torch.rand(3)  # whoever draws from the global generators disturbs nobody
+            np.random.default_rng().random()
+    for trace, wanted in zip(traces, expected, strict=True):
+        assert trace[0][0] == wanted[0][0] and trace[1:] == wanted[1:]
+
+
+@every_id
+def test_episodes_of_one_seed_follow_each_other_reproducibly(make_env, env_id):
+    one, other = make_env(env_id), make_env(env_id)
+    runs = []
+    for env in (one, other):
+        env.reset(seed=5)
+        runs.append([env.reset()[1]["instance"] for _ in range(3)])
+    assert runs[0] == runs[1] and len(set(runs[0])) == 3
+
+
+def test_no_global_generator_is_touched(make_env):
+    env = make_env()
+    before = torch.get_rng_state()
+    np.random.seed(0)  # noqa: NPY002
+    expected = np.random.get_state()[1].tolist()  # noqa: NPY002
+    play(env, draw(env, 3), seed=0)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert np.random.get_state()[1].tolist() == expected  # noqa: NPY002
+
+
+@every_action_type
+@every_id
+def test_a_pickled_environment_does_the_same(make_env, env_id, action_type):
+    env = make_env(env_id, action_type=action_type, observation="quality", knobs=("lr_d", "lr_g"))
+    env.reset(seed=1)
+    env.step(env.action_space.sample())
+    restored = pickle.loads(pickle.dumps(env))
+    assert restored.config == env.config
+    actions = draw(env, 3)
+    assert play(restored, actions, seed=2) == play(env, actions, seed=2)
+    restored.close()
+
+
+@every_action_type
+@every_id
+def test_a_state_continues_exactly_in_mid_episode(make_env, env_id, action_type):
+    env = make_env(env_id, action_type=action_type, observation="quality")
+    actions = draw(env, 15)
+    env.reset(seed=1)
+    for action in actions[:5]:
+        env.step(action)
+    state = env.get_state()
+
+    def go_on(env):
+        steps = [env.step(action) for action in actions[5:]]
+        following, info = env.reset()
+        return [(o.tolist(), *rest) for o, *rest in steps], following.tolist(), info
+
+    expected = go_on(env)
+    env.set_state(state)
+    assert go_on(env) == expected
+    other = make_env(env_id, action_type=action_type, observation="quality")
+    other.reset(seed=77)
+    other.set_state(state)
+    assert go_on(other) == expected
+    fresh = make_env(env_id, action_type=action_type, observation="quality")
+    fresh.set_state(state)
+    assert go_on(fresh) == expected, "a state can be used twice, and before the first reset"
+
+
+# --- What comes back ---------------------------------------------------------------------------------------------
+
+
+@every_action_type
+@every_id
+def test_random_steps_stay_in_the_space(make_env, env_id, action_type):
+    """500 with each action type, of the smallest GANs, so that many end in trouble."""
+    env = make_env(
+        env_id, action_type=action_type, observation="absolute+quality", batch_size=2, updates_per_step=1, decisions=50
+    )
+    env.action_space.seed(0)
+    env.reset(seed=0)
+    ended = 0
+    for _ in range(500):
+        observation, reward, terminated, truncated, _ = env.step(env.action_space.sample())
+        assert env.observation_space.contains(observation) and math.isfinite(reward) and not truncated
+        if terminated:
+            ended += 1
+            observation, _ = env.reset()
+            assert env.observation_space.contains(observation)
+    assert ended >= 500 // 50
+
+
+GENERATOR, DISCRIMINATOR, FEATURE_MATCHING = np.eye(len(KNOBS), dtype=np.float32)
+
+EXTREMES = {
+    "all up": ("continuous", itertools.repeat(np.ones(3, np.float32))),
+    "all down": ("continuous", itertools.repeat(-np.ones(3, np.float32))),
+    "generator up": ("continuous", itertools.repeat(GENERATOR)),
+    "discriminator up": ("continuous", itertools.repeat(DISCRIMINATOR)),
+    "feature matching up": ("continuous", itertools.repeat(FEATURE_MATCHING)),
+    "feature matching down": ("continuous", itertools.repeat(-FEATURE_MATCHING)),
+    "apart": ("continuous", itertools.repeat(np.float32([1, -1, 1]))),
+    "each up in turn": ("discrete", itertools.cycle([3, 7, 11])),
+    "each down in turn": ("discrete", itertools.cycle([4, 8, 12])),
+    "up and down": ("discrete", itertools.cycle([3, 7, 11, 4, 8, 12])),
+}
+
+
+@every_id
+@pytest.mark.parametrize("name", EXTREMES)
+def test_extreme_knobs_give_finite_numbers(make_env, env_id, name):
+    action_type, actions = EXTREMES[name]
+    env = make_env(env_id, action_type=action_type, observation="absolute+quality", updates_per_step=10)
+    env.reset(seed=0)
+    for action, step in zip(actions, range(1, 21), strict=False):
+        observation, reward, terminated, truncated, info = env.step(action)
+        assert env.observation_space.contains(observation)
+        assert math.isfinite(reward) and math.isfinite(info["fid_proxy"]) and not truncated
+        assert all(
+            KNOBS[knob].low * 0.999 <= value <= KNOBS[knob].high * 1.001 for knob, value in info["knobs"].items()
+        )
+        if terminated:
+            assert step == 20 or info["diverged"] or info["collapsed"]
+            break
+    assert terminated
+
+
+@every_action_type
+@every_id
+def test_info_says_what_happened(make_env, env_id, action_type):
+    env = make_env(env_id, action_type=action_type)
+    _, info = env.reset(seed=0)
+    instance = info["instance"]
+    assert isinstance(instance, GanInstance) and instance.decisions == 20 and instance.updates_per_step == 2
+    assert info["knobs"] == pytest.approx({"lr_g": instance.lr_g, "lr_d": instance.lr_d, "fm_weight": 0.1})
+    assert info["diverged"] is False and info["fid_proxy"] > 0
+    proxies = [info["fid_proxy"]]
+    for action in draw(env, 5):
+        _, reward, _, _, info = env.step(action)
+        assert set(info) >= {"fid_proxy", "reward_terms", "knobs", "diverged", "collapsed", "instance", "stats"}
+        assert set(info["reward_terms"]) == {"quality", "stability", "failure"}
+        assert reward == pytest.approx(sum(info["reward_terms"].values()), abs=1e-12)
+        proxies.append(info["fid_proxy"])
+        assert info["reward_terms"]["quality"] == pytest.approx(math.log(proxies[-2] / proxies[-1]), abs=1e-9)
+        assert 0 <= info["stats"]["real_accuracy"] <= 1 and info["stats"]["loss_d"] > 0
+        assert info["instance"] == instance
+        assert all(isinstance(value, float) for value in info["stats"].values())
+
+
+@every_id
+def test_an_undiscounted_episode_sums_to_how_much_better_the_gan_got(make_env, env_id):
+    env = make_env(env_id)
+    trace = play(env, [0] * 20, options={"instance": pinned(env, lr_g=3e-3, lr_d=3e-3)})
+    total = sum(step[-1]["reward_terms"]["quality"] for step in trace[1:])
+    assert total == pytest.approx(math.log(trace[0][1]["fid_proxy"] / trace[-1][-1]["fid_proxy"]), abs=1e-9)
+    assert trace[-1][2] and not trace[-2][2]
+
+
+@every_id
+def test_the_instance_is_what_is_trained(make_env, env_id):
+    """Its rates, its seed and its length; the nearest relative ignores the instance's optimizer."""
+    env = make_env(env_id)
+    instance = pinned(env, lr_g=1e-3, lr_d=2e-3, seed=11, decisions=2)
+    _, info = env.reset(seed=0, options={"instance": instance})
+    assert info["instance"] == instance
+    before = env.core.population.state_dict()["tensors"][0].clone()
+    _, _, terminated, _, info = env.step(0)
+    moved = {1e-3: (env.core.population.state_dict()["tensors"][0] - before).abs().max()}
+    assert info["knobs"]["lr_g"] == pytest.approx(1e-3) and info["knobs"]["lr_d"] == pytest.approx(2e-3)
+    assert not terminated and env.step(0)[2]
+    slower = pinned(env, lr_g=1e-5, lr_d=2e-3, seed=11, decisions=2)
+    env.reset(options={"instance": slower})
+    assert torch.equal(env.core.population.state_dict()["tensors"][0], before), "the same seed, the same weights"
+    env.step(0)
+    moved[1e-5] = (env.core.population.state_dict()["tensors"][0] - before).abs().max()
+    # Adam's first steps are about as long as its rate.
+    assert float(moved[1e-3] / moved[1e-5]) == pytest.approx(100, rel=0.5)
+
+
+def test_pinning_does_not_disturb_the_stream_of_instances(make_env):
+    env, twin = make_env(), make_env()
+    for one in (env, twin):
+        one.reset(seed=0)
+    env.reset(options={"instance": pinned(env)})
+    assert env.reset()[1]["instance"] == twin.reset()[1]["instance"]
+
+
+# --- Endings -----------------------------------------------------------------------------------------------------
+
+
+@every_action_type
+@every_id
+def test_the_budget_ends_the_episode_and_is_seen_coming(make_env, env_id, action_type):
+    env = make_env(env_id, action_type=action_type, decisions=4)
+    env.reset(options={"instance": pinned(env, lr_g=1e-4, lr_d=1e-4)})
+    left = env.core.observer.names.index("budget_left")
+    steps = [env.step(env.core.codec.noop) for _ in range(4)]
+    assert [step[0][left] for step in steps] == [0.75, 0.5, 0.25, 0.0]
+    assert [step[2:4] for step in steps] == [(False, False)] * 3 + [(True, False)]
+    assert not steps[-1][4]["diverged"] and steps[-1][4]["reward_terms"]["failure"] == 0
+
+
+@every_id
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("quality", [True, False])
+def test_a_single_bad_weight_ends_the_episode(make_env, env_id, value, quality):
+    options = {} if quality else {"measure_quality": False, "reward": "stability"}
+    env = make_env(env_id, **options)
+    env.reset(seed=0)
+    env.step(0)
+    poison(env, value)
+    observation, reward, terminated, truncated, info = env.step(0)
+    assert terminated and not truncated, "a crash is an ending: nobody bootstraps through it"
+    assert info["diverged"] and not info["collapsed"]
+    assert env.observation_space.contains(observation)
+    assert observation[env.core.observer.names.index("diverged")] == 1.0
+    assert math.isfinite(reward) and info["reward_terms"]["failure"] == -2.0
+    if quality:
+        assert info["fid_proxy"] == env.core.suite.worst_proxy
+    # The next episode knows nothing of it.
+    observation, info = env.reset(seed=1)
+    assert not info["diverged"] and observation[env.core.observer.names.index("diverged")] == 0.0
+    assert not env.step(0)[2]
+
+
+class ScriptedProxy:
+    """Says what the test wants to hear."""
+
+    name = "script"
+
+    def __init__(self, diversities):
+        self.diversities = iter(diversities)
+
+    def measure(self, samples):
+        return torch.tensor([[1.0, next(self.diversities)]]).expand(len(samples), 2)
+
+
+HIGH, LOW = 2 * COLLAPSE_REACHED, 1.9 * COLLAPSE_REACHED * COLLAPSE_SHARE  # LOW is just low enough
+
+
+SCRIPTS = {
+    "in a row": ([HIGH] + [LOW] * COLLAPSE_STEPS + [HIGH], 1 + COLLAPSE_STEPS),
+    "interrupted": ([HIGH] + [LOW] * (COLLAPSE_STEPS - 1) + [HIGH] + [LOW] * COLLAPSE_STEPS, 1 + 2 * COLLAPSE_STEPS),
+    "from a later best": ([HIGH, 4 * HIGH] + [2 * LOW] * COLLAPSE_STEPS, 2 + COLLAPSE_STEPS),
+    "not low enough": ([HIGH] + [1.1 * HIGH * COLLAPSE_SHARE] * 6, None),
+    "never spread": ([0.99 * COLLAPSE_REACHED] + [0.0] * 6, None),
+}
+
+
+@every_id
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_collapse_is_a_long_fall_from_the_episodes_best(make_env, env_id, name):
+    script, collapse_at = SCRIPTS[name]
+    env = make_env(env_id)
+    env.core.proxy = ScriptedProxy([HIGH, *script])
+    env.reset(options={"instance": pinned(env, lr_g=1e-5, lr_d=1e-5)})
+    steps = [env.step(0)]
+    while not steps[-1][2] and len(steps) < len(script):
+        steps.append(env.step(0))
+    *_, terminated, truncated, info = steps[-1]
+    if collapse_at is None:
+        assert not terminated
+    else:
+        assert terminated and not truncated and len(steps) == collapse_at
+        assert info["collapsed"] and not info["diverged"]
+        assert info["reward_terms"]["failure"] == -2.0 and info["fid_proxy"] == env.core.suite.worst_proxy
+
+
+def test_the_spread_of_the_last_episode_is_forgotten(make_env):
+    env = make_env()
+    env.core.proxy = ScriptedProxy([HIGH, *[HIGH, LOW, LOW], HIGH, *[LOW, LOW, LOW]])
+    instance = pinned(env, lr_g=1e-5, lr_d=1e-5)
+    env.reset(options={"instance": instance})
+    assert not any(env.step(0)[2] for _ in range(3))
+    env.reset(options={"instance": instance})
+    assert not any(env.step(0)[2] for _ in range(3))
+
+
+def test_samples_that_are_not_finite_end_the_episode(make_env):
+    env = make_env()
+    env.core.proxy = ScriptedProxy([HIGH, HIGH, math.nan])
+    env.reset(options={"instance": pinned(env, lr_g=1e-5, lr_d=1e-5)})
+    assert not env.step(0)[2]
+    _, _, terminated, _, info = env.step(0)
+    assert terminated and info["diverged"]
+
+
+# --- Without the proxy -------------------------------------------------------------------------------------------
+
+
+def test_without_the_proxy_quality_is_unknown_and_nothing_else_changes(make_env):
+    env = make_env(measure_quality=False, reward="stability")
+    _, info = env.reset(seed=0)
+    assert math.isnan(info["fid_proxy"])
+    for action in draw(env, 5):
+        observation, reward, _, _, info = env.step(action)
+        assert math.isnan(info["fid_proxy"]) and math.isfinite(reward) and env.observation_space.contains(observation)
+        assert set(info["reward_terms"]) == {"stability", "failure"}
+
+
+# --- Pictures ----------------------------------------------------------------------------------------------------
+
+
+@every_id
+def test_pictures(make_env, env_id):
+    env = make_env(env_id, render_mode="rgb_array")
+    env.reset(seed=0)
+    before = env.get_state()["core"]["population"]
+    picture = env.render()
+    assert picture.dtype == np.uint8 and picture.shape == (256, 256, 3)
+    assert len(np.unique(picture.reshape(-1, 3), axis=0)) == 3, "background, data, samples"
+    assert np.array_equal(picture, env.render())
+    after = env.get_state()["core"]["population"]
+    assert all(torch.equal(a, b) for a, b in zip(before["tensors"], after["tensors"], strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(before["sample_rng"], after["sample_rng"], strict=True))
+    assert make_env(env_id).render() is None
+
+
+# --- Mistakes ----------------------------------------------------------------------------------------------------
+
+
+@every_id
+def test_a_step_before_the_first_reset_is_refused(env_id):
+    env = ENVIRONMENTS[env_id][0](**SMALL)
+    with pytest.raises(gym.error.ResetNeeded, match=r"call reset\(\)"):
+        env.step(0)
+
+
+@every_id
+def test_a_bad_action_changes_nothing(make_env, env_id):
+    env, twin = make_env(env_id), make_env(env_id)
+    for one in (env, twin):
+        one.reset(seed=0)
+    for wrong in (13, -1, 0.5, None, "up", [1, 2]):
+        with pytest.raises(ValueError, match="action"):
+            env.step(wrong)
+    observation, *rest = env.step(3)
+    expected, *others = twin.step(3)
+    assert observation.tolist() == expected.tolist() and rest == others
+
+
+BAD_RESETS = {
+    "unknown option": (lambda env: {"instances": None}, "unknown reset option 'instances'; known: instance"),
+    "no instance": (lambda env: {"instance": "ring"}, "must be a GanInstance, not str"),
+    "another batch size": (lambda env: {"instance": pinned(env, batch_size=7)}, "does not fit this environment"),
+    "another backbone": (lambda env: {"instance": pinned(env, backbone="dcgan")}, "does not fit this environment"),
+    "no rate": (lambda env: {"instance": pinned(env, lr_g=0.0)}, "lr_g must lie in"),
+    "a rate beyond the knob": (lambda env: {"instance": pinned(env, lr_d=1.0)}, "lr_d must lie in"),
+    "not a rate": (lambda env: {"instance": pinned(env, lr_d=math.nan)}, "lr_d must lie in"),
+    "no decisions": (lambda env: {"instance": pinned(env, decisions=0)}, "decisions must be at least 1"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_RESETS)
+def test_bad_resets_change_nothing(make_env, case):
+    options, message = BAD_RESETS[case]
+    env, twin = make_env(), make_env()
+    for one in (env, twin):
+        one.reset(seed=0)
+    with pytest.raises(ValueError, match=message) as caught:
+        env.reset(options=options(env))
+    assert "\n" not in str(caught.value)
+    assert env.step(3)[0].tolist() == twin.step(3)[0].tolist()
+    assert env.core.instances == twin.core.instances

@@ -1,0 +1,95 @@
+"""Suites: their training distribution and their fixed, held-out lists."""
+
+import dataclasses
+import itertools
+import json
+
+import numpy as np
+import pytest
+
+from gan_backbones import BACKBONES, LOSSES
+from gan_backbones.data import DATA_SETS
+from gan_env.instances import SPLITS, SUITES, get_suite, register_suite
+
+every_suite = pytest.mark.parametrize("name", SUITES)
+TORCH_SEED_BITS = 32
+"""PyTorch's CPU generator (mt19937) reads no more bits of a seed."""
+
+
+@every_suite
+def test_held_out_lists_are_fixed(name):
+    suite = get_suite(name)
+    for split in suite.held_out:
+        instances = suite.instances(split)
+        assert instances == suite.instances(split)
+        assert len(instances) == len(set(instances)) == suite.held_out[split] >= 30
+    longer = dataclasses.replace(suite, held_out={"test": 40})
+    shorter = dataclasses.replace(suite, held_out={"test": 10})
+    assert longer.instances("test")[:10] == shorter.instances("test")
+
+
+def test_held_out_lists_are_those_that_were_published():
+    """A change of these makes every published table incomparable."""
+    first = SUITES["ring"].instances("test")[0]
+    assert (first.seed, round(first.lr_g, 9), round(first.lr_d, 9)) == (2239117416, 0.00153717, 0.004741927)
+
+
+@every_suite
+def test_splits_are_disjoint_for_the_generators_that_they_seed(name):
+    suite, rng = get_suite(name), np.random.default_rng(0)
+    seeds = {"train": {suite.sample(rng).seed for _ in range(2000)}}
+    seeds |= {split: {instance.seed for instance in suite.instances(split)} for split in suite.held_out}
+    assert set(seeds) == set(SPLITS)
+    largest = 2**TORCH_SEED_BITS - 1
+    # Whatever is drawn: the extremes of each split, as the generator sees them, leave room between the splits.
+    ranges = sorted((min(values) & largest, max(values) & largest) for values in seeds.values())
+    assert all(low_end < high_start for (_, low_end), (high_start, _) in itertools.pairwise(ranges))
+    assert all(0 <= seed <= largest for values in seeds.values() for seed in values)
+
+
+@every_suite
+def test_starting_rates_are_log_uniform_and_independent(name):
+    suite, rng = get_suite(name), np.random.default_rng(0)
+    rates = np.log10([(i.lr_g, i.lr_d) for i in (suite.sample(rng) for _ in range(4000))])
+    low, high = np.log10(suite.start_range)
+    assert rates.min() >= low and rates.max() <= high
+    positions = (rates - low) / (high - low)
+    # Uniform in [0, 1]: standard errors of the mean, the variance and the correlation are 0.005, 0.0012 and 0.016.
+    np.testing.assert_allclose(positions.mean(0), 0.5, atol=0.02)
+    np.testing.assert_allclose(positions.var(0), 1 / 12, atol=0.005)
+    assert abs(np.corrcoef(positions.T)[0, 1]) < 0.07
+    assert positions.min() < 0.01 and positions.max() > 0.99
+
+
+@every_suite
+def test_a_draw_depends_on_its_generator_alone(name):
+    suite = get_suite(name)
+    one, same, other = (suite.sample(np.random.default_rng(seed)) for seed in (1, 1, 2))
+    assert one == same and one != other
+    assert one.population_key() == other.population_key()
+
+
+@every_suite
+def test_instances_say_what_their_suite_says(name):
+    suite = get_suite(name)
+    instance = suite.instances("test")[0]
+    plain = json.loads(json.dumps(instance.to_dict()))
+    assert plain["backbone_options"] == dict(suite.backbone_options)
+    for field in ("data", "resolution", "backbone", "loss", "batch_size", "updates_per_step", "decisions"):
+        assert plain[field] == getattr(suite, field)
+    assert suite.data in DATA_SETS and suite.backbone in BACKBONES and suite.loss in LOSSES
+    assert suite.worst_grade > 0 and suite.worst_proxy > 0
+
+
+def test_suites_differ_in_their_held_out_seeds():
+    seeds = [{instance.seed for instance in suite.instances("test")} for suite in SUITES.values()]
+    assert len(set.union(*seeds)) == sum(map(len, seeds))
+
+
+def test_unknown_names_are_refused():
+    with pytest.raises(ValueError, match="unknown suite 'rings'; known: ring, faces"):
+        get_suite("rings")
+    with pytest.raises(ValueError, match="split must be one of validation, test, not 'train'"):
+        get_suite("ring").instances("train")
+    with pytest.raises(ValueError, match="suite 'ring' is registered already"):
+        register_suite(SUITES["ring"])

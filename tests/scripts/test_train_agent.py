@@ -1,0 +1,104 @@
+"""The main command, as a person types it."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "train_agent.py"
+TINY = ["--num-envs", "4", "--total-timesteps", "64", "--env", "decisions=4", "updates_per_step=2"]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """The command within this process; gives its exit status."""
+    spec = importlib.util.spec_from_file_location("train_agent", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "train_agent", module)
+    spec.loader.exec_module(module)
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["train_agent.py", *arguments])
+        try:
+            module.fail_in_one_line(module.main)
+        except SystemExit as stop:
+            return int(stop.code or 0)
+        return 0
+
+    return call
+
+
+@pytest.mark.parametrize("algorithm", ["dqn", "ppo"])
+def test_a_run_leaves_a_whole_folder(algorithm: str, run, capsys, tmp_path: Path) -> None:
+    assert run("--algo", algorithm, "--suite", "ring", "--run-dir", "run", *TINY) == 0
+    printed = capsys.readouterr().out
+    folder = tmp_path / "run"
+    evaluation = json.loads((folder / "evaluation.json").read_text())
+    assert set(evaluation) == {"suite", "metric", "instances", "methods"}
+    assert {algorithm, "noop", "random", "best_static"} == set(evaluation["methods"])
+    for method in evaluation["methods"].values():
+        assert set(method) == {"final", "median", "iqm", "ci95", "p90"}
+        assert len(method["final"]) == len(evaluation["instances"]) == 64
+        assert method["ci95"][0] <= method["iqm"] <= method["ci95"][1]
+    assert algorithm in printed
+    assert "one training run" in " ".join(printed.split())
+    config = json.loads((folder / "config.json").read_text())
+    assert config["versions"]["torch"]
+    assert config["environment"]["decisions"] == 4
+    assert (folder / "policy.zip").stat().st_size > 0
+    assert [json.loads(line)["step"] for line in (folder / "stats.jsonl").read_text().splitlines()]
+    assert list((folder / "tensorboard").glob("events.*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (["--algo", "dqm"], ["dqm", "dqn", "ppo"]),
+        (["--suite", "rings"], ["rings", "ring", "faces"]),
+        (["--backbone", "stylegan9"], ["stylegan9", "dcgan", "mlp"]),
+        (["--data", "cats"], ["cats", "faces", "folder:PATH"]),
+        (["--data", "folder:nowhere"], ["nowhere"]),
+        (["--data", "folder:empty"], ["empty"]),
+        (["--data", "digits", "--resolution", "24"], ["24", "16"]),
+        (["--reward", "gold"], ["gold", "default"]),
+        (["--observation", "everything"], ["everything", "absolute"]),
+        (["--action-type", "analog"], ["analog", "continuous"]),
+        (["--action-type", "continuous"], ["dqn", "discrete"]),
+        (["--knobs", "lr_g"], ["lr_d"]),
+        (["--knobs", "lr_g,lr_d,warp"], ["warp", "fm_weight"]),
+        (["--num-envs", "0"], ["0"]),
+        (["--total-timesteps", "-3"], ["-3"]),
+        (["--device", "cuda"], ["cuda"]),
+        (["--device", "tpu"], ["tpu", "cpu"]),
+        (["--run-dir", "used"], ["used", "in use"]),
+        (["--env", "colour=3"], ["colour", "decisions"]),
+        (["--env", "decisions"], ["NAME=VALUE"]),
+        (["--algo-options", "learning_speed=3"], ["learning_speed"]),
+    ],
+    ids=lambda value: "_".join(value) if isinstance(value, list) else None,
+)
+def test_a_mistake_is_one_line_and_status_2(arguments, names, run, capsys, monkeypatch, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "used").mkdir()
+    (tmp_path / "used" / "precious.txt").write_text("keep")
+    suite = [] if "--suite" in arguments or "--data" in arguments else ["--suite", "ring"]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert run(*suite, *arguments) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.strip()]
+    assert len(lines) == 1, lines
+    assert all(name in lines[0] for name in names), lines[0]
+    assert not (tmp_path / "runs").exists()
+    assert (tmp_path / "used" / "precious.txt").read_text() == "keep"
+
+
+def test_list_names_everything_in_a_process_of_its_own(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), "--list"], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True
+    )
+    for name in ("dqn", "ppo", "ring", "faces", "folder:PATH", "dcgan", "mlp", "lr_g", "discrete", "absolute"):
+        assert name in done.stdout
