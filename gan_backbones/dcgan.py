@@ -61,7 +61,7 @@ class DcganDiscriminator(nn.Module):
         widths = _widths(resolution, options.width)
         layers: list[nn.Module] = []
         for width, following in zip([channels, *widths[:-1]], widths, strict=True):
-            layers += [DownConv2d(width, following, spectral_norm=True), nn.LeakyReLU(0.2, inplace=True)]
+            layers += [DownConv2d(width, following, spectral_norm=True), nn.LeakyReLU(0.2)]
         self.body = nn.Sequential(*layers, nn.Flatten(-3))
         self.head = Linear(widths[-1] * _STEM * _STEM, 1, spectral_norm=True, init_std=0.02)
 

@@ -89,10 +89,10 @@ class Lane:
         logits = Logits(*(noise.latents.new_empty(shape) for _ in range(2)))
 
         for step in range(shape[1]):
-            real = scale_images(pool[self._squeeze(noise.indices[:, step])], noise.latents.dtype)
+            real = read_samples(pool, self._squeeze(noise.indices[:, step]), noise.latents.dtype)
             fake = generator(self._squeeze(noise.latents[:, step]))
 
-            features = discriminator.features(torch.cat([real, fake.detach()], dim=batch_axis))
+            features = discriminator.features(_join(real, fake.detach(), batch_axis))
             real_logits, fake_logits = discriminator.classify(features).split(batch, dim=-1)
             real_term, fake_term = self._loss.discriminator(real_logits, fake_logits)
             loss = real_term.mean(-1) + fake_term.mean(-1)
@@ -127,8 +127,24 @@ class Lane:
         return tensor if self._stacked else tensor[0]
 
 
-def scale_images(samples: Tensor, dtype: torch.dtype) -> Tensor:
-    """Bytes to [-1, 1]; anything else only changes its dtype."""
-    if samples.dtype == torch.uint8:
-        return samples.to(dtype).div_(127.5).sub_(1.0)
-    return samples.to(dtype)
+def store_samples(samples: Tensor) -> Tensor:
+    """A data set's samples as a pool holds them: images with the channels last, ``(M, H, W, C)``."""
+    return samples.movedim(-3, -1).contiguous() if samples.dim() == 4 else samples
+
+
+def read_samples(pool: Tensor, indices: Tensor, dtype: torch.dtype) -> Tensor:
+    """Samples of a pool: bytes become [-1, 1]; ``indices`` of any shape give ``(*indices.shape, *sample_shape)``.
+
+    Images keep the channels last in memory, which is what the stacked layers want.
+    """
+    samples = pool[indices]
+    if pool.dtype == torch.uint8:
+        samples = samples.to(dtype).div_(127.5).sub_(1.0)
+    return samples.movedim(-1, -3) if pool.dim() == 4 else samples.to(dtype)
+
+
+def _join(real: Tensor, fake: Tensor, batch_axis: int) -> Tensor:
+    """Both along the batch; images stay channels last, where ``torch.cat`` alone would rearrange them."""
+    if real.dim() - batch_axis != 4:
+        return torch.cat([real, fake], dim=batch_axis)
+    return torch.cat([real.movedim(-3, -1), fake.movedim(-3, -1)], dim=batch_axis).movedim(-1, -3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,7 @@ from torch import Tensor
 from gan_backbones.backbone import GanPair, initialise
 from gan_backbones.data import DataSet
 from gan_backbones.flat import FlatParameters
-from gan_backbones.lane import Lane, Logits, Noise, Player, scale_images
+from gan_backbones.lane import Lane, Logits, Noise, Player, store_samples
 from gan_backbones.losses import LOSSES
 from gan_backbones.optim import AdamState
 from gan_backbones.regularisers import REGULARISERS
@@ -120,6 +121,7 @@ class GanPopulation:
         self._sample_rng = [torch.Generator(self.device) for _ in range(size)]
         self._data: list[DataSet | None] = [None] * size
         self._pool = torch.empty(0)
+        self._sample_shape: tuple[int, ...] = ()
         self._pool_start: dict[str, int] = {}
 
         if workers is None:
@@ -134,7 +136,7 @@ class GanPopulation:
                 slice(start, stop), self._generator, self._discriminator, LOSSES[loss], terms, stacked=stacked
             )
         )
-        self._lanes = [self._lane(start, stop) for start, stop in zip(edges, edges[1:], strict=False)]
+        self._lanes = [self._lane(start, stop) for start, stop in itertools.pairwise(edges)]
 
     def _player(self, template: torch.nn.Module) -> Player:
         parameters = FlatParameters(template, self.size, self.device, self.dtype)
@@ -318,16 +320,17 @@ class GanPopulation:
         """Put the samples of ``data`` into the pool that all rows draw from, once."""
         if data.fingerprint in self._pool_start:
             return
-        samples = data.samples.to(self.device)
+        samples = store_samples(data.samples).to(self.device)
         if self._pool_start:
             if samples.shape[1:] != self._pool.shape[1:] or samples.dtype != self._pool.dtype:
                 raise ValueError(
-                    f"data set {data.name!r} has samples of shape {tuple(samples.shape[1:])}; "
-                    f"this population holds {tuple(self._pool.shape[1:])}"
+                    f"data set {data.name!r} has samples of shape {data.sample_shape}; "
+                    f"this population holds {self._sample_shape}"
                 )
             samples = torch.cat([self._pool, samples])
         self._pool_start[data.fingerprint] = len(self._pool) if self._pool_start else 0
         self._pool = samples
+        self._sample_shape = data.sample_shape
 
     def _map_lanes(self, work: Callable[[Lane], _T], lanes: Sequence[Lane] | None = None) -> list[_T]:
         lanes = self._lanes if lanes is None else lanes
@@ -344,6 +347,3 @@ def _available_cores() -> int:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on every platform
         return os.cpu_count() or 1
-
-
-__all__ = ["GanPopulation", "ReplicaSetup", "TrainStats", "scale_images"]

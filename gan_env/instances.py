@@ -163,11 +163,11 @@ register_suite(
         batch_size=16,
         updates_per_step=10,
         decisions=30,
-        metric="FD efficientnet-lite0@64/6, n=512",
+        metric="FD efficientnet-lite0@64/6, n=256",
         worst_grade=4000.0,
         worst_proxy=10.0,
         proxy_samples=192,
-        grade_samples=512,
+        grade_samples=256,
         held_out={"validation": 32, "test": 32},
     )
 )

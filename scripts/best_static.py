@@ -89,7 +89,7 @@ def score(
     """IQM of the final grades of each pair over ``instances``."""
     jobs = [instance for pair in pairs for instance in with_rates(instances, *pair)]
     total = sum(instance.decisions * instance.updates_per_step for instance in jobs)
-    with tqdm(total=total, unit="update", desc=label, dynamic_ncols=True) as bar:
+    with tqdm(total=total, unit="update", desc=label, dynamic_ncols=True, disable=None) as bar:
         grades = finals(evaluator.evaluate(NoopPredictor(evaluator.core.codec), jobs, bar.update))
     rows = grades.reshape(len(pairs), len(instances))
     return {pair: float(interquartile_mean(row)) for pair, row in zip(pairs, rows, strict=True)}

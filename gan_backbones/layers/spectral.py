@@ -42,5 +42,5 @@ class SpectralNorm(nn.Module):
             u = _normalise((matrix @ v.unsqueeze(-1)).squeeze(-1))
             if self.training:
                 self.u.copy_(u)
-        sigma = (u.unsqueeze(-2) @ matrix @ v.unsqueeze(-1)).squeeze(-1).squeeze(-1)  # (...)
+        sigma = (u * (matrix @ v.unsqueeze(-1)).squeeze(-1)).sum(-1)  # (...)
         return weight / sigma.reshape(sigma.shape + (1,) * (weight.dim() - sigma.dim()))

@@ -298,6 +298,35 @@ def test_an_undiscounted_episode_sums_to_how_much_better_the_gan_got(make_env, e
 
 
 @every_id
+def test_the_proxy_is_what_fresh_samples_say(make_env, env_id):
+    """A second derivation, on a trained GAN: sorted projections of other samples on other directions."""
+    env = make_env(env_id, updates_per_step=300, decisions=2)
+    env.reset(options={"instance": pinned(env, lr_g=3e-3, lr_d=3e-3)})
+    proxies = [env.step(0)[4]["fid_proxy"] for _ in range(2)]
+    samples, data = env.core.population.sample(4000)[0], env.core.data.samples[:4000]
+    angles = torch.arange(16) * torch.pi / 16
+    directions = torch.stack([angles.cos(), angles.sin()])
+    difference = (samples @ directions).sort(0).values - (data @ directions).sort(0).values
+    assert proxies[-1] == pytest.approx(float(difference.square().mean()), rel=0.4)
+    assert proxies[-1] < 0.3, "it learned, so a distance of the start would not do"
+
+
+@every_id
+def test_the_proxys_latents_are_fixed_within_an_episode(make_env, env_id):
+    """A GAN that stands still has a distance that stands still; fresh samples would move it by a tenth."""
+    env = make_env(env_id)
+    starts = set()
+    for seed in (1, 2, 2):
+        _, info = env.reset(options={"instance": pinned(env, lr_g=1e-6, lr_d=1e-6, seed=seed)})
+        samples = env.core.samples(0, 50)
+        assert len(samples.unique(dim=0)) == 50
+        starts.add(info["fid_proxy"])
+        for _ in range(3):
+            assert env.step(0)[4]["fid_proxy"] == pytest.approx(info["fid_proxy"], rel=1e-3)
+    assert len(starts) == 2, "the latents come from the instance's seed"
+
+
+@every_id
 def test_the_instance_is_what_is_trained(make_env, env_id):
     """Its rates, its seed and its length; the nearest relative ignores the instance's optimizer."""
     env = make_env(env_id)
@@ -316,6 +345,16 @@ def test_the_instance_is_what_is_trained(make_env, env_id):
     moved[1e-5] = (env.core.population.state_dict()["tensors"][0] - before).abs().max()
     # Adam's first steps are about as long as its rate.
     assert float(moved[1e-3] / moved[1e-5]) == pytest.approx(100, rel=0.5)
+
+
+def test_relative_knobs_remember_the_start_of_the_episode(make_env):
+    env = make_env()
+    index = env.core.observer.names.index("lr_g_relative")
+    for start in (1e-3, 1e-4):
+        observation, _ = env.reset(options={"instance": pinned(env, lr_g=start, lr_d=1e-3)})
+        seen = [observation[index], *(env.step(action)[0][index] for action in (1, 1, 0, 4))]
+        moves = np.array([0, 1, 2, 2]) * math.log10(1.5)
+        np.testing.assert_allclose(seen, [*moves / 2, (moves[-1] - math.log10(5)) / 2], atol=1e-6)
 
 
 def test_pinning_does_not_disturb_the_stream_of_instances(make_env):

@@ -196,6 +196,17 @@ def test_rows_reset_at_different_times_go_their_own_way(make_vec):
         single.close()
 
 
+def test_a_reset_of_one_row_keeps_the_start_of_the_others(make_vec):
+    envs = make_vec(2, autoreset_mode=AutoresetMode.DISABLED)
+    envs.reset(seed=0, options={"instance": lengths(envs, 1, 5)})
+    index = envs.core.observer.names.index("lr_g_relative")
+    envs.step(np.array([1, 1]))
+    observations, _ = envs.reset(options={"reset_mask": np.array([True, False])})
+    np.testing.assert_allclose(observations[:, index], [0.0, np.log10(1.5) / 2], atol=1e-6)
+    observations, *_ = envs.step(np.array([2, 1]))
+    np.testing.assert_allclose(observations[:, index], np.log10(1.5) * np.array([-1, 2]) / 2, atol=1e-6)
+
+
 def test_a_state_continues_exactly(make_vec):
     envs, other = (make_vec(3, autoreset_mode=AutoresetMode.SAME_STEP) for _ in range(2))
     envs.reset(seed=0)
