@@ -39,8 +39,6 @@ class Preset:
     """Options of the environment."""
     algorithm: Mapping[str, Any]
     """Arguments of the Stable-Baselines3 class."""
-    tail: float = 0.5
-    """Share of training before the first validation: early policies are not worth the time."""
 
 
 # Shipped policies turn the two rates. Reading the absolute rates is quicker to learn but ties a policy to its data set.
@@ -84,8 +82,8 @@ def _ppo(**changes: Any) -> Mapping[str, Any]:
 PRESETS: Mapping[tuple[str, str], Preset] = {
     ("dqn", "ring"): Preset(12_800, 64, 4, _ENV, _dqn()),
     ("ppo", "ring"): Preset(16_000, 64, 4, _ENV, _ppo(n_steps=25, batch_size=200)),
-    ("dqn", "faces"): Preset(24_000, 32, 4, _ENV, _dqn()),
-    ("ppo", "faces"): Preset(24_960, 32, 4, _ENV, _ppo()),
+    ("dqn", "faces"): Preset(19_200, 32, 3, _ENV, _dqn()),
+    ("ppo", "faces"): Preset(19_200, 32, 3, _ENV, _ppo()),
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -55,7 +56,7 @@ class RunFolder:
 def provenance(device: str) -> dict[str, Any]:
     """What ran: command, package versions, git commit (or none) and device."""
     return {
-        "command": " ".join(sys.argv),
+        "command": shlex.join(["python", *sys.argv]),
         "python": platform.python_version(),
         "versions": {name: _version(name) for name in _REPORTED_PACKAGES},
         "git_commit": _git_commit(),

@@ -77,7 +77,6 @@ def main() -> None:
         "screening": [[*pair, first[pair]] for pair in pairs],
         "final": [[*pair, second[pair]] for pair in finalists],
     } | provenance(options.device)
-    record["command"] = f"python scripts/best_static.py --suite {suite.name}"
     records = load_records() | {suite.name: record}
     write_atomically(options.record, (json.dumps(records, indent=1) + "\n").encode())
     print(f"{suite.name}: lr_g {lr_g:.3g}, lr_d {lr_d:.3g}, IQM {record['iqm']:.3g}; recorded in {options.record}")

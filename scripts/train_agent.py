@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import torch
 import tyro
 from rich.console import Console
 from stable_baselines3.common.logger import Logger
@@ -87,6 +88,7 @@ def main() -> None:
 def train(options: Options) -> None:
     """Prepare, train, choose, grade, report."""
     console = Console(soft_wrap=False)
+    torch.set_num_threads(1)  # small networks: more threads would wait for each other, and for the population's
     preset = get_preset(options.algo, options.suite)
     total_timesteps = preset.total_timesteps if options.total_timesteps is None else options.total_timesteps
     num_envs = preset.num_envs if options.num_envs is None else options.num_envs

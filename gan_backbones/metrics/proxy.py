@@ -42,6 +42,13 @@ class ProxyExtractor(nn.Module):
         self.second = nn.Conv2d(8, 16, 4, stride=2, padding=1)
         self.head = nn.Linear(16 * (SIDE // 4) ** 2, FEATURES)
 
+    @classmethod
+    def empty(cls) -> ProxyExtractor:
+        """A student with arbitrary weights, to be filled; unlike the constructor it draws no random number."""
+        with torch.device("meta"):
+            student = cls()
+        return student.to_empty(device="cpu")
+
     def forward(self, images: Tensor) -> Tensor:
         """Features of images.
 
@@ -154,7 +161,7 @@ def _regress(
     images: Tensor, targets: Tensor, budget: DistillationBudget, generator: Generator, *, progress: bool
 ) -> ProxyExtractor:
     """Least squares by AdamW; the weights start from the generator, never from the global random state."""
-    student = ProxyExtractor()
+    student = ProxyExtractor.empty()
     with torch.no_grad():
         for parameter in student.parameters():
             if parameter.ndim > 1:

@@ -44,7 +44,7 @@ def load_proxy(
     """
     _check_data_set(data_set)
     path = cache_folder(cache_dir) / "metrics" / f"proxy-v{VERSION}-{data_set.fingerprint[:32]}.safetensors"
-    student = ProxyExtractor().eval().requires_grad_(False)
+    student = ProxyExtractor.empty().eval().requires_grad_(False)
     shapes = {name: tensor.shape for name, tensor in student.state_dict().items()}
     tensors = _load(path, data_set, {**shapes, **_reference_shapes(proxy.FEATURES)})
     if tensors is not None:
@@ -62,7 +62,7 @@ def load_grader_reference(
 ) -> GaussianReference:
     """The Gaussian of the judge's features on up to 4096 real images; computed once, then cached.
 
-    Arguments and errors as for `load_proxy`. The reference is on the CPU, 40 features wide.
+    Arguments and errors as for `load_proxy`. The reference is on the CPU, 80 features wide.
     """
     _check_data_set(data_set)
     path = cache_folder(cache_dir) / "metrics" / f"grader-v{VERSION}-{data_set.fingerprint[:32]}.safetensors"

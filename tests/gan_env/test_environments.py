@@ -161,11 +161,11 @@ def test_episodes_of_one_seed_follow_each_other_reproducibly(make_env, env_id):
 def test_no_global_generator_is_touched(make_env):
     env = make_env()
     before = torch.get_rng_state()
-    np.random.seed(0)  # noqa: NPY002
-    expected = np.random.get_state()[1].tolist()  # noqa: NPY002
+    np.random.seed(0)
+    expected = np.random.get_state()[1].tolist()
     play(env, draw(env, 3), seed=0)
     assert torch.equal(torch.get_rng_state(), before)
-    assert np.random.get_state()[1].tolist() == expected  # noqa: NPY002
+    assert np.random.get_state()[1].tolist() == expected
 
 
 @every_action_type

