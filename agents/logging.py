@@ -81,7 +81,7 @@ class GanLogger(BaseCallback):
         self._trace: list[dict[str, float]] = []
         self._actions: Counter[int] = Counter()
         self._continuous: list[np.ndarray] = []
-        self._episodes: list[dict[str, float]] = []
+        self._episodes: list[tuple[float, bool]] = []
 
     @property
     def _env(self) -> SB3VecEnv:
@@ -93,10 +93,7 @@ class GanLogger(BaseCallback):
         infos, dones, actions = self.locals["infos"], self.locals["dones"], self.locals["actions"]
         for info, done in zip(infos, dones, strict=True):
             if done:
-                self._episodes.append(
-                    {"final_proxy": info["fid_proxy"], "failed": float(info["diverged"] or info["collapsed"])}
-                    | {f"return_{name}": value for name, value in info["reward_terms"].items()}
-                )
+                self._episodes.append((info["fid_proxy"], bool(info["diverged"] or info["collapsed"])))
         if np.issubdtype(actions.dtype, np.integer):
             self._actions.update(actions.reshape(-1).tolist())
         else:
@@ -119,8 +116,7 @@ class GanLogger(BaseCallback):
         for name, value in self._trace[-1].items():
             self._writer.add_scalar(f"gan/{name}", value, step)
         if self._episodes:
-            failed = [episode["failed"] for episode in self._episodes]
-            proxies = [episode["final_proxy"] for episode in self._episodes]
+            proxies, failed = zip(*self._episodes, strict=True)
             self._writer.add_scalar("episodes/final_proxy_median", float(np.median(proxies)), step)
             self._writer.add_scalar("episodes/failed_share", float(np.mean(failed)), step)
             self._episodes.clear()

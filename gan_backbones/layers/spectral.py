@@ -16,9 +16,9 @@ def _normalise(vector: Tensor) -> Tensor:
 class SpectralNorm(nn.Module):
     """Divides a weight by an estimate of its largest singular value.
 
-    The weight is read as a matrix ``(out, everything else)``. In training mode each call makes one power iteration
-    and keeps the left singular vector ``u``; in evaluation mode ``u`` is used as it is. The vectors are constants for
-    the gradient. Shapes: weight ``(out, ...)`` or ``(N, out, ...)``, ``u`` ``(out,)`` or ``(N, out)``.
+    The weight is read as a matrix ``(out, everything else)``. Each call makes one power iteration from the left
+    singular vector ``u``, and keeps the result in training mode alone. The vectors are constants for the gradient.
+    Shapes: weight ``(out, ...)`` or ``(N, out, ...)``, ``u`` ``(out,)`` or ``(N, out)``.
     """
 
     u: Tensor

@@ -196,6 +196,20 @@ def test_rows_reset_at_different_times_go_their_own_way(make_vec):
         single.close()
 
 
+def test_a_seed_counts_for_the_rows_that_are_reset(make_vec):
+    envs, twin = (make_vec(2, autoreset_mode=AutoresetMode.DISABLED) for _ in range(2))
+    first, second = (np.array(mask) for mask in ([True, False], [False, True]))
+    for one in (envs, twin):
+        one.reset(seed=0)
+    _, infos = envs.reset(seed=50, options={"reset_mask": first})
+    single = GanBalanceEnv(**SMALL)
+    assert column(infos, "instance", 0) == single.reset(seed=50)[1]["instance"]
+    _, infos = envs.reset(options={"reset_mask": second})
+    _, expected = twin.reset(options={"reset_mask": second})
+    assert column(infos, "instance", 1) == column(expected, "instance", 1), "row 1 went on with its own stream"
+    single.close()
+
+
 def test_a_reset_of_one_row_keeps_the_start_of_the_others(make_vec):
     envs = make_vec(2, autoreset_mode=AutoresetMode.DISABLED)
     envs.reset(seed=0, options={"instance": lengths(envs, 1, 5)})
