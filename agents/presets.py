@@ -80,10 +80,10 @@ def _ppo(**changes: Any) -> Mapping[str, Any]:
 
 
 PRESETS: Mapping[tuple[str, str], Preset] = {
-    ("dqn", "ring"): Preset(12_800, 64, 4, _ENV, _dqn()),
-    ("ppo", "ring"): Preset(16_000, 64, 4, _ENV, _ppo(n_steps=25, batch_size=200)),
-    ("dqn", "faces"): Preset(19_200, 32, 3, _ENV, _dqn()),
-    ("ppo", "faces"): Preset(19_200, 32, 3, _ENV, _ppo()),
+    ("dqn", "ring"): Preset(22_400, 64, 4, _ENV, _dqn()),
+    ("ppo", "ring"): Preset(28_800, 32, 4, _ENV, _ppo(n_steps=25, batch_size=160)),
+    ("dqn", "faces"): Preset(16_000, 32, 3, _ENV, _dqn()),
+    ("ppo", "faces"): Preset(24_000, 32, 3, _ENV, _ppo()),
 }
 
 

@@ -166,7 +166,7 @@ register_suite(
         metric="FD efficientnet-lite0@64/6, n=256",
         worst_grade=4000.0,
         worst_proxy=10.0,
-        proxy_samples=192,
+        proxy_samples=128,
         grade_samples=256,
         held_out={"validation": 32, "test": 32},
     )

@@ -105,14 +105,14 @@ class ActionCodec:
         table, names = [np.zeros(len(self.knobs))], ["keep"]
         for index, name in enumerate(self.knobs):
             for size, move in ((small, moves[0]), (large, moves[1])):
-                for sign, symbol in ((1, "x"), (-1, "/")):
+                for sign, direction in ((1, "up"), (-1, "down")):
                     change = np.zeros(len(self.knobs))
                     change[index] = sign * size
                     table.append(change)
-                    names.append(f"{name} {symbol}{move:g}")
+                    names.append(f"{name} {direction} {move:g}")
         self._table = np.stack(table)
         self.action_names = tuple(names)
-        """Names of the discrete actions, e.g. ``"lr_g x1.5"``."""
+        """Names of the discrete actions, e.g. ``"lr_g up 1.5"``."""
 
     @property
     def space(self) -> gym.Space[Any]:

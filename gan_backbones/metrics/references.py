@@ -17,7 +17,7 @@ from gan_backbones.metrics.extractors import JUDGE_WIDTH, extract, judge, torch_
 from gan_backbones.metrics.frechet import GaussianReference
 from gan_backbones.metrics.proxy import ProxyExtractor, distil_proxy
 
-VERSION = 2
+VERSION = 3
 """Part of every cache key; raise it whenever a change in this package alters what is computed."""
 
 REFERENCE_IMAGES = 4096

@@ -58,7 +58,7 @@ class Saboteur(NoopPredictor):
 
 
 def test_records_say_what_happened(evaluator, instances):
-    up, down = 1, 6  # lr_g x1.5, lr_d /1.5
+    up, down = 1, 6  # lr_g up 1.5, lr_d down 1.5
     records = evaluator.evaluate(Script(up, down, 0, up), instances)
     assert [record.instance for record in records] == instances
     step = math.log10(1.5)

@@ -31,7 +31,14 @@ def place(share, margin=0.0):
 
 def test_the_first_action_keeps_and_the_others_come_in_fours():
     assert DISCRETE.space == gym.spaces.Discrete(1 + 4 * WIDTH)
-    assert DISCRETE.action_names[:6] == ("keep", "lr_g x1.5", "lr_g /1.5", "lr_g x5", "lr_g /5", "lr_d x1.5")
+    assert DISCRETE.action_names[:6] == (
+        "keep",
+        "lr_g up 1.5",
+        "lr_g down 1.5",
+        "lr_g up 5",
+        "lr_g down 5",
+        "lr_d up 1.5",
+    )
     assert len(DISCRETE.action_names) == DISCRETE.space.n
     middle = place([0.5] * WIDTH)
     assert np.array_equal(DISCRETE.apply(middle, [0]), middle)

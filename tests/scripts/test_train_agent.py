@@ -1,6 +1,5 @@
 """The main command, as a person types it."""
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -13,29 +12,9 @@ SCRIPT = Path(__file__).parents[2] / "scripts" / "train_agent.py"
 TINY = ["--num-envs", "4", "--total-timesteps", "64", "--env", "decisions=4", "updates_per_step=2"]
 
 
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    """The command within this process; gives its exit status."""
-    spec = importlib.util.spec_from_file_location("train_agent", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "train_agent", module)
-    spec.loader.exec_module(module)
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: str) -> int:
-        monkeypatch.setattr(sys, "argv", ["train_agent.py", *arguments])
-        try:
-            module.fail_in_one_line(module.main)
-        except SystemExit as stop:
-            return int(stop.code or 0)
-        return 0
-
-    return call
-
-
 @pytest.mark.parametrize("algorithm", ["dqn", "ppo"])
-def test_a_run_leaves_a_whole_folder(algorithm: str, run, capsys, tmp_path: Path) -> None:
-    assert run("--algo", algorithm, "--suite", "ring", "--run-dir", "run", *TINY) == 0
+def test_a_run_leaves_a_whole_folder(algorithm: str, run_script, capsys, tmp_path: Path) -> None:
+    assert run_script("train_agent", "--algo", algorithm, "--suite", "ring", "--run-dir", "run", *TINY) == 0
     printed = capsys.readouterr().out
     folder = tmp_path / "run"
     evaluation = json.loads((folder / "evaluation.json").read_text())
@@ -82,13 +61,13 @@ def test_a_run_leaves_a_whole_folder(algorithm: str, run, capsys, tmp_path: Path
     ],
     ids=lambda value: "_".join(value) if isinstance(value, list) else None,
 )
-def test_a_mistake_is_one_line_and_status_2(arguments, names, run, capsys, monkeypatch, tmp_path: Path) -> None:
+def test_a_mistake_is_one_line_and_status_2(arguments, names, run_script, capsys, monkeypatch, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "used").mkdir()
     (tmp_path / "used" / "precious.txt").write_text("keep")
     suite = [] if "--suite" in arguments or "--data" in arguments else ["--suite", "ring"]
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert run(*suite, *arguments) == 2
+    assert run_script("train_agent", *suite, *arguments) == 2
     lines = [line for line in capsys.readouterr().err.splitlines() if line.strip()]
     assert len(lines) == 1, lines
     assert all(name in lines[0] for name in names), lines[0]

@@ -8,7 +8,7 @@ from gan_backbones.metrics import GaussianReference, ProxyExtractor, distil_prox
 from gan_backbones.metrics.damage import damaged, smooth_fields
 from gan_backbones.metrics.proxy import DistillationBudget
 
-TINY = DistillationBudget(teacher_images=320, steps=150, batch_size=64)
+TINY = DistillationBudget(teacher_images=320, gans=0, steps=150, batch_size=64)
 
 
 def real_images(count: int, seed: int, channels: int = 3) -> Tensor:

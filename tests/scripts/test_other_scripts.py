@@ -1,0 +1,41 @@
+"""The smaller commands."""
+
+import json
+from pathlib import Path
+
+from PIL import Image
+
+TINY = ["--num-envs", "4", "--total-timesteps", "64", "--env", "decisions=4", "updates_per_step=2"]
+
+
+def test_pictures_of_a_run(run_script, capsys, tmp_path: Path) -> None:
+    assert run_script("train_agent", "--algo", "ppo", "--suite", "ring", "--run-dir", "run", *TINY) == 0
+    assert run_script("compare_pictures", "run", "--output", "out/picture.png") == 0
+    assert "left" not in capsys.readouterr().err
+    width, height = Image.open(tmp_path / "out" / "picture.png").size
+    assert width > height > 300
+    assert run_script("compare_pictures", "nowhere") == 2
+    assert "nowhere" in capsys.readouterr().err
+
+
+def test_the_best_static_search_updates_its_record_and_keeps_the_others(run_script, capsys, tmp_path: Path) -> None:
+    record = tmp_path / "record.json"
+    small = ["--points", "2", "--screening", "1", "--final", "2", "--num-envs", "4", "--record", str(record)]
+    assert run_script("best_static", "--suite", "ring", *small) == 0
+    records = json.loads(record.read_text())
+    found = records["ring"]
+    assert {"faces", "ring"} <= set(records)
+    low, high = 1e-5, 10**-1.5
+    assert all(low * 0.999 <= found[rate] <= high * 1.001 for rate in ("lr_g", "lr_d"))
+    assert found["iqm"] == min(grade for *_, grade in found["final"])
+    assert found["gan_updates"] == 500 * (4 * 1 + 1 * 2)
+    assert run_script("best_static", "--suite", "rings") == 2
+    assert "rings" in capsys.readouterr().err
+
+
+def test_the_benchmark_writes_its_record(run_script, tmp_path: Path) -> None:
+    arguments = ["--suite", "ring", "--num-envs", "2", "--seconds", "0.05", "--turns", "1", "--json", "bench.json"]
+    assert run_script("bench", "env", *arguments) == 0
+    record = json.loads((tmp_path / "bench.json").read_text())
+    assert len(record["median"]) == 5
+    assert all(rate > 0 for rate in record["median"].values())
