@@ -1,11 +1,11 @@
 """The proxy extractor: a tiny student of EfficientNet-lite0, cheap enough to be asked after every decision.
 
 Frechet distances on its 32 features rank damaged images and young GANs much as the teacher's do; GANs of similar
-quality it ranks less reliably. It serves rewards and nothing else: what it rewards is graded by its teacher or another judge.
+quality it ranks less reliably. It serves rewards and nothing else: what it rewards is graded by another judge.
 
-The student learns, by regression, the first 32 principal components of the teacher's features on real images,
-damaged ones and those of young GANs. Principal components are an isometry of the subspace, so the squared distances, and with them the Frechet
-distances, keep the teacher's scale up to one common factor.
+The student learns, by regression, the first 32 principal components of the teacher's features on real images, damaged
+ones and those of young GANs. Principal components are an isometry of the subspace, so the squared distances, and with
+them the Frechet distances, keep the teacher's scale up to one common factor.
 """
 
 from __future__ import annotations

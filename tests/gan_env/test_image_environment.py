@@ -26,7 +26,9 @@ DIGITS = {
 @pytest.fixture(scope="module")
 def options(tmp_path_factory):
     """The distillation has a small budget here, and so a cache folder of its own."""
-    small = functools.partial(distil_proxy, budget=DistillationBudget(teacher_images=1000, gans=2, images_per_age=8, steps=300))
+    small = functools.partial(
+        distil_proxy, budget=DistillationBudget(teacher_images=1000, gans=2, images_per_age=8, steps=300)
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(references, "distil_proxy", small)
         yield DIGITS | {"cache_dir": tmp_path_factory.mktemp("distilled")}
