@@ -54,7 +54,7 @@ class RunFolder:
 
 
 def provenance(device: str) -> dict[str, Any]:
-    """What ran: command, package versions, git commit (or none) and device."""
+    """What ran: command, package versions, git commit (``-dirty`` where files differed from it) and device."""
     return {
         "command": shlex.join(["python", *sys.argv]),
         "python": platform.python_version(),
@@ -74,7 +74,7 @@ def _version(package: str) -> str | None:
 def _git_commit() -> str | None:
     try:
         done = subprocess.run(
-            ["git", "rev-parse", "HEAD"],
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
             cwd=Path(__file__).parent,
             capture_output=True,
             text=True,

@@ -15,7 +15,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,7 +30,7 @@ from agents.cli import fail_in_one_line
 from agents.run_folder import provenance
 from gan_backbones import build, initialise
 from gan_backbones.files import write_atomically
-from gan_env import GanBalanceVectorEnv, get_suite
+from gan_env import GanBalanceVectorEnv, GanInstance, get_suite
 from gan_env.quality import cached_data
 
 
@@ -115,9 +115,7 @@ def population(suite_name: str, num_envs: int) -> Callable[[], int]:
     return work
 
 
-def _calm(suite_name: str, seed: int) -> Any:
-    from dataclasses import replace
-
+def _calm(suite_name: str, seed: int) -> GanInstance:
     # So long an episode that no reset falls into the measurement, at rates at which nothing diverges.
     suite = get_suite(suite_name)
     return replace(suite.sample(np.random.default_rng(seed)), lr_g=2e-4, lr_d=2e-4, decisions=10**9)

@@ -18,7 +18,7 @@ from agents.cli import fail_in_one_line
 from agents.evaluation import Evaluator
 from agents.predictors import NoopPredictor, Predictor
 from agents.presets import ALGORITHMS
-from gan_env import EnvConfig, get_suite
+from gan_env import EnvConfig
 from gan_env.render import draw_samples
 
 ROWS = 4
@@ -47,7 +47,7 @@ def main() -> None:
     policy = ALGORITHMS[settings["algo"]].cls.load(options.run_dir / "policy.zip", device="cpu")
     evaluator = Evaluator(EnvConfig(**environment), ROWS)
     # The first held-out starts, chosen before anything was seen of them.
-    instances = get_suite(environment["suite"]).instances("test")[:ROWS]
+    instances = evaluator.core.suite.instances("test")[:ROWS]
     methods: dict[str, Predictor] = {"left alone": NoopPredictor(evaluator.core.codec), settings["algo"]: policy}
     pictures = {}
     for name, predictor in methods.items():
