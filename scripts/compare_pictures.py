@@ -6,6 +6,7 @@ Example: python scripts/compare_pictures.py runs/faces-dqn-0-... --output docs/i
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,7 +45,9 @@ def main() -> None:
     environment |= {"cache_dir": None, "progress": True, "knobs": tuple(environment["knobs"])}
     if environment["backbone_options"] is not None:
         environment["backbone_options"] = tuple(map(tuple, environment["backbone_options"]))
-    policy = ALGORITHMS[settings["algo"]].cls.load(options.run_dir / "policy.zip", device="cpu")
+    with warnings.catch_warnings():  # about training, which is over
+        warnings.simplefilter("ignore")
+        policy = ALGORITHMS[settings["algo"]].cls.load(options.run_dir / "policy.zip", device="cpu")
     evaluator = Evaluator(EnvConfig(**environment), ROWS)
     # The first held-out starts, chosen before anything was seen of them.
     instances = evaluator.core.suite.instances("test")[:ROWS]
@@ -65,7 +68,7 @@ def main() -> None:
             axis.imshow(picture, interpolation="nearest")
             axis.set_xticks([])
             axis.set_yticks([])
-            axis.set_xlabel(f"{grade:.3g}")
+            axis.set_xlabel(f"{grade:.3g}" if grade < 100 else f"{grade:.0f}")
             if row == 0:
                 start = instances[column]
                 axis.set_title(f"start G {start.lr_g:.0e}, D {start.lr_d:.0e}", fontsize=9)
