@@ -81,7 +81,7 @@ def _ppo(**changes: Any) -> Mapping[str, Any]:
 
 PRESETS: Mapping[tuple[str, str], Preset] = {
     ("dqn", "ring"): Preset(22_400, 64, 4, _ENV, _dqn()),
-    ("ppo", "ring"): Preset(28_288, 64, 4, _ENV, _ppo(n_steps=13, batch_size=208)),
+    ("ppo", "ring"): Preset(28_288, 64, 4, _ENV, _ppo(n_steps=13, batch_size=208, learning_rate=1e-3)),
     ("dqn", "faces"): Preset(16_000, 32, 3, _ENV, _dqn()),
     ("ppo", "faces"): Preset(24_000, 32, 3, _ENV, _ppo()),
 }

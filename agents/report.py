@@ -48,9 +48,10 @@ def comparison_table(
             "on the same instances; an interval that excludes 0 is a difference of this run, not of the algorithm."
         ),
     )
-    table.add_column("method")
+    # In a narrow terminal the two intervals wrap, never a name.
+    table.add_column("method", no_wrap=True)
     for column in ("median", "IQM", "95 % interval", "worst tenth", f"{agent} minus it [95 %]"):
-        table.add_column(column, justify="right", no_wrap=True)
+        table.add_column(column, justify="right", no_wrap=column in ("median", "IQM"))
     for name, summary in summaries.items():
         difference = ""
         if name != agent:
