@@ -2,7 +2,8 @@
 
 ``bench.py env`` compares GAN updates per second of a bare PyTorch loop on one core, the same loop in one process per
 core, the population, and the whole environment without and with the quality proxy. The contenders take turns, so that
-a machine whose speed drifts is fair to all; figures are medians over the turns.
+a machine whose speed drifts is fair to all; figures are medians over the turns. What the environment costs beyond its
+population is timed within the same steps.
 
 Example: python scripts/bench.py env --suite faces
 """
@@ -86,17 +87,42 @@ def bare_loop(suite_name: str) -> Callable[[], int]:
     return work
 
 
-def environment(suite_name: str, num_envs: int, **options: Any) -> Callable[[], int]:
-    """The vector environment under a policy that keeps the knobs."""
+class Stopwatch:
+    """Time spent inside one method of an object, and around it."""
+
+    def __init__(self, owner: Any, method: str) -> None:
+        self.inside = self.total = 0.0
+        timed = getattr(owner, method)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            start = time.perf_counter()
+            try:
+                return timed(*args, **kwargs)
+            finally:
+                self.inside += time.perf_counter() - start
+
+        setattr(owner, method, call)
+
+    @property
+    def cost(self) -> float:
+        """What the rest costs, as a share of the time inside."""
+        return self.total / self.inside - 1
+
+
+def environment(suite_name: str, num_envs: int, **options: Any) -> tuple[Callable[[], int], Stopwatch]:
+    """The vector environment under a policy that keeps the knobs, and the time that its population takes of it."""
     env = GanBalanceVectorEnv(num_envs, suite=suite_name, knobs=("lr_g", "lr_d"), **options)
     env.reset(seed=0, options={"instance": [_calm(suite_name, seed) for seed in range(num_envs)]})
     actions = np.zeros(num_envs, dtype=np.int64)
+    watch = Stopwatch(env.core.population, "update")
 
     def work() -> int:
+        start = time.perf_counter()
         env.step(actions)
+        watch.total += time.perf_counter() - start
         return num_envs * env.core.suite.updates_per_step
 
-    return work
+    return work, watch
 
 
 def population(suite_name: str, num_envs: int) -> Callable[[], int]:
@@ -157,8 +183,9 @@ def main() -> None:
         return sum(pipe.recv() for pipe in pipes)
 
     population_work = population(options.suite, options.num_envs)
-    without = environment(options.suite, options.num_envs, **calm)
-    with_proxy = environment(options.suite, options.num_envs)
+    without, watch_without = environment(options.suite, options.num_envs, **calm)
+    with_proxy, watch_with = environment(options.suite, options.num_envs)
+    watches = {"environment without proxy": watch_without, "environment with proxy": watch_with}
     contenders["bare loop, one core"] = lambda seconds: measure(loop, seconds)
     contenders[f"bare loop, {cores} processes"] = in_processes
     contenders[f"population of {options.num_envs}"] = lambda seconds: measure(population_work, seconds)
@@ -175,18 +202,18 @@ def main() -> None:
 
     medians = {name: statistics.median(values) for name, values in rates.items()}
     reference = medians["bare loop, one core"]
-    trained = medians[f"population of {options.num_envs}"]
     table = Table(title=f"{options.suite}: GAN updates per second, median of {options.turns} turns")
     for column in ("contender", "updates/s", "min..max", "x bare loop", "cost beyond population"):
         table.add_column(column, justify="left" if column == "contender" else "right")
     for name, median in medians.items():
-        cost = f"{(trained / median - 1) * 100:.1f} %" if name.startswith("environment") else ""
+        cost = f"{watches[name].cost * 100:.1f} %" if name in watches else ""
         spread = f"{min(rates[name]):.0f}..{max(rates[name]):.0f}"
         table.add_row(name, f"{median:.0f}", spread, f"{median / reference:.2f}", cost)
     Console().print(table)
     if options.json is not None:
         record = {"benchmark": "env", "suite": options.suite, "num_envs": options.num_envs, "cores": cores}
         record |= {"updates_per_second": rates, "median": medians} | provenance("cpu")
+        record["cost_beyond_population"] = {name: watch.cost for name, watch in watches.items()}
         record["command"] = f"python scripts/bench.py env --suite {options.suite} --num-envs {options.num_envs}"
         write_atomically(options.json, (json.dumps(record, indent=1) + "\n").encode())
 
