@@ -54,13 +54,13 @@ class RunFolder:
 
 
 def provenance(device: str) -> dict[str, Any]:
-    """What ran: command, package versions, git commit (``-dirty`` where files differed from it) and device."""
+    """What ran: command, package versions, git commit (``-dirty`` where files differed from it) and hardware."""
     return {
         "command": shlex.join(["python", *sys.argv]),
         "python": platform.python_version(),
         "versions": {name: _version(name) for name in _REPORTED_PACKAGES},
         "git_commit": _git_commit(),
-        "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else _processor(),
+        "hardware": torch.cuda.get_device_name(device) if device.startswith("cuda") else _processor(),
     }
 
 

@@ -110,10 +110,9 @@ def train(options: Options) -> None:
     folder.create()
     folder.write_json(
         "config.json",
-        dataclasses.asdict(options)
-        | provenance(options.device)
-        | {"environment": dataclasses.asdict(config), "algorithm": algorithm_options, "suite_settings": vars(suite)}
-        | {"total_timesteps": total_timesteps, "num_envs": num_envs},
+        provenance(options.device)
+        | {"options": dataclasses.asdict(options), "total_timesteps": total_timesteps, "num_envs": num_envs}
+        | {"environment": dataclasses.asdict(config), "algorithm": algorithm_options, "suite_settings": vars(suite)},
     )
     console.print(
         f"{options.algo} on {suite.name}: {num_envs} GANs at once, {total_timesteps} steps of "

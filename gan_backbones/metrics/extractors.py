@@ -116,8 +116,8 @@ JUDGE_RESOLUTION, JUDGE_BLOCKS, JUDGE_WIDTH = 64, 6, 80
 """What grades generated images, and what the proxy is distilled from.
 
 Over small GANs of all qualities, the Frechet distance on the features after block 6 agrees with those on later and
-earlier blocks, on pixels and on an attribute classifier; the one on the last, 1280-wide layer agrees with none of
-them: on pictures of 16 pixels it prefers an almost constant grey to recognisable faces with some texture.
+earlier blocks, on pixels and on an attribute classifier; the one on the last, 1280-wide layer agrees least
+with them: on pictures of 16 pixels it prefers an almost constant grey to recognisable faces with some texture.
 """
 
 

@@ -132,7 +132,7 @@ def distil_proxy(
     generator = Generator().manual_seed(seed)
     parts = [_curriculum(samples.cpu(), budget, generator)]
     if budget.gans:
-        parts.append(young_gans(samples.cpu(), budget.gans, budget.images_per_age, generator))
+        parts.append(young_gans(samples.cpu(), budget.gans, budget.images_per_age, generator, progress=progress))
     teacher = judge()
     features = torch.cat([extract(teacher, part, progress=progress, label="proxy: teacher") for part in parts])
     images = torch.cat([_to_side(part) for part in parts])

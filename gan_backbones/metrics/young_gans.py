@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
+from tqdm import tqdm
 
 from gan_backbones.backbone import build
 from gan_backbones.data.dataset import DataSet
@@ -19,7 +22,7 @@ AGES = (20, 50, 100, 150, 200, 300)
 _LOG_RATES = (-4.5, -1.5)
 
 
-def young_gans(samples: Tensor, gans: int, count: int, generator: Generator) -> Tensor:
+def young_gans(samples: Tensor, gans: int, count: int, generator: Generator, *, progress: bool) -> Tensor:
     """``count`` images of each of ``gans`` DCGANs at each of :data:`AGES`; diverged ones are left out.
 
     ``samples`` is uint8 ``(M, C, H, W)``; the result is ``(at most gans * ages * count, C, 16, 16)`` in [-1, 1].
@@ -34,7 +37,8 @@ def young_gans(samples: Tensor, gans: int, count: int, generator: Generator) -> 
     low, high = _LOG_RATES
     knobs = {name: 10 ** (low + (high - low) * torch.rand(gans, generator=generator)) for name in ("lr_g", "lr_d")}
     images, age = [], 0
-    for target in AGES:
+    ages = tqdm(AGES, desc="proxy: young GANs", disable=None if progress else True, file=sys.stderr, leave=False)
+    for target in ages:
         population.update(knobs, target - age)
         age = target
         images += [row for row in population.sample(count) if row.isfinite().all()]

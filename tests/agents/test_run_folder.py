@@ -71,6 +71,6 @@ def test_statistics_are_one_line_a_row(folder):
 
 def test_provenance_says_what_ran():
     said = json.loads(json.dumps(provenance("cpu")))
-    assert set(said) == {"command", "python", "versions", "git_commit", "device"}
-    assert said["versions"]["torch"] and said["versions"]["stable-baselines3"] and said["device"]
+    assert set(said) == {"command", "python", "versions", "git_commit", "hardware"}
+    assert said["versions"]["torch"] and said["versions"]["stable-baselines3"] and said["hardware"]
     assert said["git_commit"] is None or len(said["git_commit"].removesuffix("-dirty")) == 40
