@@ -15,8 +15,9 @@ from gan_backbones import BACKBONES, LOSSES
 from gan_backbones.data import DATA_SETS
 from gan_env import KNOBS, SUITES
 from gan_env.knobs import ACTION_TYPES
-from gan_env.observation import GROUPS
+from gan_env.observation import groups
 from gan_env.reward import PRESETS as REWARDS
+from gan_env.reward import TERMS
 
 
 def fail_in_one_line(main: Callable[[], None]) -> None:
@@ -59,9 +60,9 @@ def print_known() -> None:
         "--backbone": list(BACKBONES),
         "--action-type": list(ACTION_TYPES),
         "--knobs": [f"{knob.name}: {knob.description}" for knob in KNOBS.values()],
-        "--observation": [*GROUPS],
-        "--reward": list(REWARDS),
-        "losses": list(LOSSES),
+        "--observation": list(groups()),
+        "--reward": [*REWARDS, *(f"{term.name}=WEIGHT: {term.description}" for term in TERMS.values())],
+        "--loss": list(LOSSES),
     }
     for option, values in rows.items():
         for index, value in enumerate(values):

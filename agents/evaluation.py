@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.predictors import Predictor
-from gan_env import EnvConfig, GanInstance
+from gan_env import ActionCodec, EnvConfig, GanInstance
 from gan_env.core import BalanceCore
 
 
@@ -20,7 +20,7 @@ class EpisodeRecord:
 
     instance: GanInstance
     final: float
-    """The grader's verdict; the suite's worst value where the run failed. Lower is better."""
+    """The grader's verdict; the task's worst value where the run failed. Lower is better."""
     failed: bool
     """Diverged or collapsed."""
     decisions: int
@@ -35,28 +35,68 @@ class EpisodeRecord:
 class Evaluator:
     """Plays whole episodes with given predictors on given instances and grades them.
 
-    One population of ``num_envs`` rows serves all calls; results do not depend on the order of the calls.
+    About ``num_envs`` GANs train at once: one population, or one for each kind of GAN in the suite. Results do not
+    depend on the order of the calls. In a suite of several data sets a grade counts in units of the median that GANs
+    left alone reach on the same data (:attr:`~gan_env.instances.Task.noop_grade`), so that one table holds them all.
     """
 
     def __init__(self, config: EnvConfig, num_envs: int) -> None:
-        self.core = BalanceCore(config, num_envs)
+        self.config = config
+        self.suite = config.resolved_suite()
+        self.codec = ActionCodec(config.action_type, config.knobs, config.moves)
+        tasks = self.suite.all_tasks()
+        self._relative = len({task.data for task in tasks}) > 1
+        kinds = {task.population_key(): task for task in reversed(tasks)}
+        size = -(-num_envs // len(kinds))
+        self._cores = {key: BalanceCore(config, size, task) for key, task in kinds.items()}
+        self._noop_grades = {task.data: task.noop_grade for task in tasks}
+
+    @property
+    def metric(self) -> str:
+        """Name of what the grades are."""
+        names = " or ".join(dict.fromkeys(task.metric for task in self.suite.all_tasks()))
+        return f"{names}, over that of GANs left alone" if self._relative else names
+
+    def core(self, instance: GanInstance) -> BalanceCore:
+        """Where an instance is played. Raises ``ValueError`` for one that the suite has no population for."""
+        key = instance.population_key()
+        if key not in self._cores:
+            raise ValueError(f"instance {instance.to_dict()} does not fit suite {self.suite.name!r}")
+        return self._cores[key]
 
     def evaluate(
         self,
         predictor: Predictor,
         instances: Sequence[GanInstance],
         on_step: Callable[[int], None] | None = None,
+        codec: ActionCodec | None = None,
     ) -> list[EpisodeRecord]:
-        """One record per instance, in order. ``on_step`` is told the GAN updates of each step."""
-        records: list[EpisodeRecord] = []
-        for start in range(0, len(instances), self.core.size):
-            records += self._batch(predictor, instances[start : start + self.core.size], on_step)
-        return records
+        """One record per instance, in order.
+
+        ``on_step`` is told the GAN updates of each step. ``codec`` reads the predictor's actions, by default the
+        environment's own.
+        """
+        by_core: dict[int, list[int]] = {}
+        for index, instance in enumerate(instances):
+            by_core.setdefault(id(self.core(instance)), []).append(index)
+        records: dict[int, EpisodeRecord] = {}
+        for indices in by_core.values():
+            core = self.core(instances[indices[0]])
+            for start in range(0, len(indices), core.size):
+                batch = indices[start : start + core.size]
+                played = self._batch(core, predictor, [instances[index] for index in batch], on_step, codec)
+                records |= dict(zip(batch, played, strict=True))
+        return [records[index] for index in range(len(instances))]
 
     def _batch(
-        self, predictor: Predictor, instances: Sequence[GanInstance], on_step: Callable[[int], None] | None
+        self,
+        core: BalanceCore,
+        predictor: Predictor,
+        instances: Sequence[GanInstance],
+        on_step: Callable[[int], None] | None,
+        codec: ActionCodec | None,
     ) -> list[EpisodeRecord]:
-        core, count = self.core, len(instances)
+        count = len(instances)
         # A batch that is not full repeats its last instance, which costs nothing once it is left alone.
         padding = [instances[-1]] * (core.size - count)
         core.reset(range(core.size), [*instances, *padding])
@@ -72,16 +112,18 @@ class Evaluator:
             )
             first = np.zeros(core.size, dtype=bool)
             rows = np.flatnonzero(alive).tolist()
-            result = core.step(rows, chosen[rows])
+            result = core.step(rows, chosen[rows], codec)
             returns[rows] += result.rewards
             for place, row in enumerate(rows):
                 actions[row].append(_plain(chosen[row]))
                 knobs[row].append(tuple(float(np.log10(v[place])) for v in result.infos["knobs"].values()))
             alive[rows] &= ~result.terminated
             if on_step is not None:
-                on_step(len(rows) * core.suite.updates_per_step)
+                on_step(len(rows) * core.task.updates_per_step)
         rows = list(range(count))
         grades = core.grade(rows)
+        if self._relative:
+            grades = grades / [self._noop_grades[instance.data] for instance in instances]
         measured = core.measurement()
         return [
             EpisodeRecord(
@@ -98,7 +140,8 @@ class Evaluator:
         ]
 
     def close(self) -> None:
-        self.core.close()
+        for core in self._cores.values():
+            core.close()
 
 
 def with_rates(instances: Sequence[GanInstance], lr_g: float, lr_d: float) -> list[GanInstance]:

@@ -107,7 +107,7 @@ class GanLogger(BaseCallback):
         self._trace.append(info["stats"] | {"fid_proxy": info["fid_proxy"]} | info["knobs"])
         env, now = self._env.env, time.monotonic()
         # One decision before the end: after it, the row already holds the next GAN.
-        last = int(env.core.decisions[_WATCHED_ROW]) == env.core.suite.decisions - 1
+        last = int(env.core.decisions[_WATCHED_ROW]) == info["instance"].decisions - 1
         if last and now - self._last_picture >= self._picture_every:
             self._writer.add_image("episode/samples", env.picture(_WATCHED_ROW), self.num_timesteps, dataformats="HWC")
 

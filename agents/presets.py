@@ -23,7 +23,7 @@ class Algorithm:
 
 ALGORITHMS: Mapping[str, Algorithm] = {
     "dqn": Algorithm(DQN, ("discrete",)),
-    "ppo": Algorithm(PPO, ("discrete", "continuous")),
+    "ppo": Algorithm(PPO, ("discrete", "multidiscrete", "continuous", "absolute")),
 }
 
 

@@ -6,13 +6,16 @@ The table :data:`BACKBONES` names the generator/discriminator pairs, :func:`buil
 
 from gan_backbones import dcgan, mlp  # noqa: F401  (each registers itself in BACKBONES)
 from gan_backbones.backbone import BACKBONES, Backbone, GanPair, build, initialise, register_backbone
+from gan_backbones.foreign import register_gan
 from gan_backbones.losses import LOSSES, AdversarialLoss, register_loss
-from gan_backbones.population import GanPopulation, ReplicaSetup, TrainStats
+from gan_backbones.population import OPTIONAL_KNOBS, GanPopulation, ReplicaSetup
 from gan_backbones.regularisers import REGULARISERS
+from gan_backbones.train_stats import TrainStats
 
 __all__ = [
     "BACKBONES",
     "LOSSES",
+    "OPTIONAL_KNOBS",
     "REGULARISERS",
     "AdversarialLoss",
     "Backbone",
@@ -23,5 +26,6 @@ __all__ = [
     "build",
     "initialise",
     "register_backbone",
+    "register_gan",
     "register_loss",
 ]

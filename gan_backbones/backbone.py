@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 
+@runtime_checkable
 class Discriminator(Protocol):
     """A discriminator splits into features and a head, so that feature matching costs no second pass."""
 
@@ -29,13 +31,24 @@ class GanPair:
 
     ``generator`` maps latents ``(batch, latent_size)`` to samples ``(batch, *sample_shape)`` in [-1, 1] for images;
     ``discriminator`` answers :class:`Discriminator`. ``stackable`` says that every layer accepts a leading replica
-    axis (:mod:`gan_backbones.layers`).
+    axis (:mod:`gan_backbones.layers`). ``rebuild`` makes both networks with fresh weights, drawn from torch's global
+    generator; it is for networks whose layers do not draw from a generator that is passed in.
     """
 
     generator: nn.Module
     discriminator: nn.Module
     latent_size: int
     stackable: bool
+    rebuild: Callable[[], tuple[nn.Module, nn.Module]] | None = None
+
+    def drawn(self, generator: torch.Generator) -> tuple[nn.Module, nn.Module]:
+        """Both networks with weights drawn from ``generator``; the same modules again at the next call, maybe."""
+        if self.rebuild is not None:
+            with global_seed(int(torch.randint(2**62, (), generator=generator))):
+                return self.rebuild()
+        initialise(self.generator, generator)
+        initialise(self.discriminator, generator)
+        return self.generator, self.discriminator
 
 
 @dataclass(frozen=True)
@@ -82,6 +95,17 @@ def require_positive_integers(name: str, options: Any) -> None:
         value = getattr(options, field.name)
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise ValueError(f"{name}: {field.name} must be a whole number of at least 1, not {value!r}")
+
+
+@contextmanager
+def global_seed(seed: int) -> Iterator[None]:
+    """Torch's global CPU generator begins at ``seed`` inside the block; afterwards it is as before."""
+    state = torch.default_generator.get_state()
+    torch.default_generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        torch.default_generator.set_state(state)
 
 
 def initialise(module: nn.Module, generator: torch.Generator) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from gan_backbones.flat import FlatParameters, flatten_gradients
 from gan_backbones.losses import AdversarialLoss
 from gan_backbones.optim import AdamState, adam_step
-from gan_backbones.regularisers import GeneratorRegulariser
+from gan_backbones.regularisers import FeatureRegulariser, GradientRegulariser
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,14 @@ class Player:
 class Noise:
     """Random numbers of one environment step, drawn before it begins.
 
-    ``latents`` is ``(n, steps, batch, latent_size)``; ``indices`` is ``(n, steps, batch)`` into the data pool.
+    ``latents`` is ``(n, steps, batch, latent_size)``; ``indices`` is ``(n, steps, batch)`` into the data pool;
+    ``mix``, shaped likewise, is uniform in [0, 1]: where between a generated and a real sample a gradient is
+    penalised; none where no regulariser asks.
     """
 
     latents: Tensor
     indices: Tensor
+    mix: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,14 @@ class Logits:
 
     real: Tensor
     fake: Tensor
+
+
+@dataclass(frozen=True)
+class Norms:
+    """Euclidean norms, ``(n, 2)`` each, the generator first: of the next step at present rates, and of the weights."""
+
+    steps: Tensor
+    weights: Tensor
 
 
 class Lane:
@@ -58,26 +69,32 @@ class Lane:
         generator: Player,
         discriminator: Player,
         loss: AdversarialLoss,
-        regularisers: Sequence[GeneratorRegulariser],
+        regularisers: Sequence[FeatureRegulariser | GradientRegulariser],
         *,
         stacked: bool,
     ) -> None:
         self.rows = rows
         self._stacked = stacked
         self._loss = loss
-        self._regularisers = tuple(regularisers)
+        self._feature_terms = [term for term in regularisers if isinstance(term, FeatureRegulariser)]
+        self._gradient_terms = [term for term in regularisers if isinstance(term, GradientRegulariser)]
         self._generator: Any = generator.parameters.bind(rows, stacked=stacked)
         self._discriminator: Any = discriminator.parameters.bind(rows, stacked=stacked)
         self._players = (generator, discriminator)
 
     @property
-    def count(self) -> int:
-        return self.rows.stop - self.rows.start
+    def range(self) -> range:
+        return range(self.rows.start, self.rows.stop)
 
-    def train(self, knobs: Mapping[str, Tensor], betas: Tensor, noise: Noise, pool: Tensor) -> Logits:
+    @property
+    def count(self) -> int:
+        return len(self.range)
+
+    def train(self, knobs: Mapping[str, Tensor], betas: Tensor, pace: Tensor, noise: Noise, pool: Tensor) -> Logits:
         """Make one update per step of ``noise`` in place.
 
-        ``knobs`` are ``(n,)`` each, ``betas`` is ``(n, 2)``, both of this lane's rows; ``pool`` holds the data.
+        ``knobs`` are ``(n,)`` each, ``betas`` and ``pace`` are ``(n, 2)``, all of this lane's rows; ``pace`` counts
+        each network towards its next step, the generator first; ``pool`` holds the data.
         """
         generator, discriminator = self._generator.train(), self._discriminator.train()
         generator_leaves, discriminator_leaves = list(generator.parameters()), list(discriminator.parameters())
@@ -88,27 +105,56 @@ class Lane:
         shape = noise.indices.shape
         logits = Logits(*(noise.latents.new_empty(shape) for _ in range(2)))
 
+        shares = _shares(knobs["update_ratio"]) if "update_ratio" in knobs else None
+        gates: tuple[Tensor | None, Tensor | None] = (None, None)
+
         for step in range(shape[1]):
+            if shares is not None:
+                gates = _advance(pace, shares)
             real = read_samples(pool, self._squeeze(noise.indices[:, step]), noise.latents.dtype)
             fake = generator(self._squeeze(noise.latents[:, step]))
 
             features = discriminator.features(_join(real, fake.detach(), batch_axis))
             real_logits, fake_logits = discriminator.classify(features).split(batch, dim=-1)
             real_term, fake_term = self._loss.discriminator(real_logits, fake_logits)
-            loss = real_term.mean(-1) + fake_term.mean(-1)
+            fake_loss = fake_term.mean(-1)
+            if "fake_weight" in knobs:
+                fake_loss = self._squeeze(knobs["fake_weight"]) * fake_loss
+            loss = real_term.mean(-1) + fake_loss
+            for term in self._gradient_terms:
+                points = real
+                if term.at == "between" and noise.mix is not None:
+                    mix = self._squeeze(noise.mix[:, step])
+                    points = torch.lerp(fake.detach(), real, mix[(...,) + (None,) * (real.dim() - mix.dim())])
+                loss = loss + self._squeeze(knobs[term.knob]) * term.penalty(self._squared_slopes(points)).mean(-1)
             gradients = torch.autograd.grad(loss.sum(), discriminator_leaves)
-            adam_step(matrices[1], flatten_gradients(gradients, self.count), states[1], knobs["lr_d"], betas)
+            adam_step(matrices[1], flatten_gradients(gradients, self.count), states[1], knobs["lr_d"], betas, gates[1])
             logits.real[:, step] = real_logits.detach()
             logits.fake[:, step] = fake_logits.detach()
 
             real_features = features.detach().narrow(batch_axis, 0, batch)
             features = discriminator.features(fake)
             loss = self._loss.generator(real_logits.detach(), discriminator.classify(features)).mean(-1)
-            for regulariser in self._regularisers:
+            for regulariser in self._feature_terms:
                 loss = loss + self._squeeze(knobs[regulariser.knob]) * regulariser.penalty(real_features, features)
             gradients = torch.autograd.grad(loss.sum(), generator_leaves)
-            adam_step(matrices[0], flatten_gradients(gradients, self.count), states[0], knobs["lr_g"], betas)
+            adam_step(matrices[0], flatten_gradients(gradients, self.count), states[0], knobs["lr_g"], betas, gates[0])
         return logits
+
+    def _squared_slopes(self, points: Tensor) -> Tensor:
+        """``(..., batch)``: squared norm of the logit's gradient at each point, differentiable in the weights."""
+        points = points.detach().requires_grad_()
+        logits = self._discriminator.classify(self._discriminator.features(points))
+        (slopes,) = torch.autograd.grad(logits.sum(), points, create_graph=True)
+        return slopes.square().flatten(2 if self._stacked else 1).sum(-1)
+
+    @torch.no_grad()
+    def step_and_weight_norms(self, knobs: Mapping[str, Tensor], betas: Tensor) -> Norms:
+        """Norms of what each optimizer would do next and of what it works on; arguments as for :meth:`train`."""
+        weights = [player.parameters.matrix[self.rows].norm(dim=1) for player in self._players]
+        directions = [player.adam.rows(self.rows).direction(betas).norm(dim=1) for player in self._players]
+        steps = [norm * knobs[rate] for norm, rate in zip(directions, ("lr_g", "lr_d"), strict=True)]
+        return Norms(torch.stack(steps, dim=1), torch.stack(weights, dim=1))
 
     @torch.no_grad()
     def sample(self, latents: Tensor) -> Tensor:
@@ -125,6 +171,23 @@ class Lane:
 
     def _squeeze(self, tensor: Tensor) -> Tensor:
         return tensor if self._stacked else tensor[0]
+
+
+PACE_START = 0.999
+"""Just short of a step, so that both networks make one at the first tick."""
+_PACE_STEP = 1 - 1e-6  # a sum of thirds may fall short of 1 by rounding
+
+
+def _shares(update_ratio: Tensor) -> Tensor:
+    """Ticks at which each network steps, as shares ``(n, 2)``, from discriminator steps per generator step ``(n,)``."""
+    return torch.stack([1 / update_ratio, update_ratio], dim=1).clamp(max=1)
+
+
+def _advance(pace: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
+    """Move ``pace`` on by one tick, in place; 1 for rows whose generator, and whose discriminator, steps now."""
+    steps = (pace.add_(shares) >= _PACE_STEP).to(pace)
+    pace.sub_(steps)
+    return steps[:, 0], steps[:, 1]
 
 
 def store_samples(samples: Tensor) -> Tensor:

@@ -46,12 +46,23 @@ class AdamState:
 
 
 @torch.no_grad()
-def adam_step(parameters: Tensor, gradients: Tensor, state: AdamState, learning_rate: Tensor, betas: Tensor) -> None:
+def adam_step(
+    parameters: Tensor,
+    gradients: Tensor,
+    state: AdamState,
+    learning_rate: Tensor,
+    betas: Tensor,
+    gate: Tensor | None = None,
+) -> None:
     """One step of Adam (Kingma & Ba, arXiv 1412.6980, algorithm 1) in place.
 
-    ``parameters`` and ``gradients`` are ``(N, P)``, ``learning_rate`` is ``(N,)``, ``betas`` is ``(N, 2)``.
+    ``parameters`` and ``gradients`` are ``(N, P)``, ``learning_rate`` is ``(N,)``, ``betas`` is ``(N, 2)``. Replicas
+    whose ``gate`` ``(N,)`` is 0 stay as they are; those with 1 step.
     """
-    state.steps.add_(1)
-    state.exp_avg.lerp_(gradients, 1 - betas[:, :1])
-    state.exp_avg_sq.lerp_(gradients.square(), 1 - betas[:, 1:])
+    fresh = 1 - betas
+    if gate is not None:
+        fresh, learning_rate = fresh * gate.unsqueeze(1), learning_rate * gate
+    state.steps.add_(1 if gate is None else gate)
+    state.exp_avg.lerp_(gradients, fresh[:, :1])
+    state.exp_avg_sq.lerp_(gradients.square(), fresh[:, 1:])
     parameters.sub_(state.direction(betas).mul_(learning_rate.unsqueeze(1)))

@@ -12,17 +12,19 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from gan_backbones.backbone import GanPair, initialise
+from gan_backbones.backbone import GanPair
 from gan_backbones.data import DataSet
 from gan_backbones.flat import FlatParameters
-from gan_backbones.lane import Lane, Logits, Noise, Player, store_samples
+from gan_backbones.lane import PACE_START, Lane, Noise, Player, store_samples
 from gan_backbones.losses import LOSSES
 from gan_backbones.optim import AdamState
-from gan_backbones.regularisers import REGULARISERS
+from gan_backbones.regularisers import REGULARISERS, GradientRegulariser
+from gan_backbones.train_stats import TrainStats, measure_updates
 
+OPTIONAL_KNOBS = ("fake_weight", "update_ratio", *(term.knob for term in REGULARISERS.values()))
+"""What a population can be asked to take beside the two rates."""
 STRATEGIES = ("auto", "looped", "stacked")
 
 _T = TypeVar("_T")
@@ -37,27 +39,6 @@ class ReplicaSetup:
     betas: tuple[float, float] = (0.5, 0.999)
 
 
-@dataclass(frozen=True)
-class TrainStats:
-    """Statistics of the updates of one call, ``(N,)`` each. A diverged row may hold non-finite numbers.
-
-    Logits are those of the discriminator's step, in training mode. The losses are canonical (softplus of the logits),
-    whatever loss is trained. Update ratios are taken after the last update: the norm of the step that each optimizer
-    would repeat at its present learning rate, over the norm of its weights.
-    """
-
-    real_accuracy: Tensor
-    fake_accuracy: Tensor
-    real_logit: Tensor
-    fake_logit: Tensor
-    loss_g: Tensor
-    loss_d: Tensor
-    update_ratio_g: Tensor
-    update_ratio_d: Tensor
-    diverged: Tensor
-    """Boolean: a weight or a logit is not finite."""
-
-
 class GanPopulation:
     """N generators and discriminators of one architecture, data shape and batch size, with their optimizers.
 
@@ -67,7 +48,8 @@ class GanPopulation:
     size: number N of rows, at least 1.
     batch_size: real samples (and as many generated ones) per update.
     loss: a name in ``LOSSES``.
-    regularisers: names in ``REGULARISERS``; each adds its weight to :attr:`knob_names`.
+    knobs: names in ``OPTIONAL_KNOBS`` beside the two rates: the weight of a regulariser, which then exists, the weight
+        of the fake term in the discriminator's loss, and the discriminator's steps per step of the generator.
     strategy: ``"stacked"`` (a leading replica axis), ``"looped"`` (one row at a time) or ``"auto"`` (stacked where
         the pair allows it). They compute the same numbers up to rounding.
     workers: threads, each with one thread of torch's own; by default one per core on a CPU and one on a GPU.
@@ -84,7 +66,7 @@ class GanPopulation:
         *,
         batch_size: int,
         loss: str = "nonsaturating",
-        regularisers: Sequence[str] = (),
+        knobs: Sequence[str] = (),
         strategy: str = "auto",
         workers: int | None = None,
         device: torch.device | str = "cpu",
@@ -96,9 +78,9 @@ class GanPopulation:
             raise ValueError(f"unknown strategy {strategy!r}; known: {', '.join(STRATEGIES)}")
         if loss not in LOSSES:
             raise ValueError(f"unknown loss {loss!r}; known: {', '.join(LOSSES)}")
-        unknown = sorted(set(regularisers) - set(REGULARISERS))
+        unknown = sorted(set(knobs) - set(OPTIONAL_KNOBS))
         if unknown:
-            raise ValueError(f"unknown regulariser {unknown[0]!r}; known: {', '.join(REGULARISERS)}")
+            raise ValueError(f"unknown knob {unknown[0]!r}; known: {', '.join(OPTIONAL_KNOBS)}")
         self.size = size
         self.batch_size = batch_size
         self.device = torch.device(device)
@@ -110,12 +92,14 @@ class GanPopulation:
         if strategy == "stacked" and not self._pair.stackable:
             raise ValueError("this pair has layers without a replica axis; use strategy 'looped'")
         self.strategy = strategy
-        terms = [REGULARISERS[name] for name in regularisers]
-        self.knob_names = ("lr_g", "lr_d", *(term.knob for term in terms))
+        terms = [term for term in REGULARISERS.values() if term.knob in knobs]
+        self._draws_mix = any(isinstance(term, GradientRegulariser) and term.at == "between" for term in terms)
+        self.knob_names = ("lr_g", "lr_d", *knobs)
 
         self._generator = self._player(self._pair.generator)
         self._discriminator = self._player(self._pair.discriminator)
         self._betas = torch.zeros(size, 2, device=self.device, dtype=dtype)
+        self._pace = torch.full((size, 2), PACE_START, device=self.device, dtype=dtype)
         # Training and sampling draw from generators of their own, so that looking changes nothing.
         self._train_rng = [torch.Generator(self.device) for _ in range(size)]
         self._sample_rng = [torch.Generator(self.device) for _ in range(size)]
@@ -154,15 +138,13 @@ class GanPopulation:
             self._admit(setup.data)
         for row, setup in zip(indices, setups, strict=True):
             initial = torch.Generator().manual_seed(setup.seed)
-            for player, template in (
-                (self._generator, self._pair.generator),
-                (self._discriminator, self._pair.discriminator),
-            ):
-                initialise(template, initial)
-                player.parameters.write_row(row, template)
+            networks = self._pair.drawn(initial)
+            for player, network in zip((self._generator, self._discriminator), networks, strict=True):
+                player.parameters.write_row(row, network)
                 for tensor in player.adam.tensors():
                     tensor[row] = 0
             self._betas[row] = torch.tensor(setup.betas, dtype=torch.float64)
+            self._pace[row] = PACE_START
             for offset, rng in enumerate((self._train_rng[row], self._sample_rng[row])):
                 rng.manual_seed(int(torch.randint(2**62, (), generator=initial)) + offset)
             self._data[row] = setup.data
@@ -197,12 +179,12 @@ class GanPopulation:
             fields = [field.name for field in dataclasses.fields(TrainStats) if field.name != "diverged"]
             return TrainStats(**dict.fromkeys(fields, zero), diverged=zero.bool())
         idle = [lane.rows.start + offset for offset, on in enumerate(active) if not on]
-        tensors = [*self._generator.tensors(), *self._discriminator.tensors()]
+        tensors = self._state_tensors()
         kept = [tensor[idle] for tensor in tensors] if idle else []
-        logits = lane.train(own, betas, self._draw(lane, steps, active), self._pool)
+        logits = lane.train(own, betas, self._pace[lane.rows], self._draw(lane, steps, active), self._pool)
         for tensor, rows in zip(tensors, kept, strict=False):
             tensor[idle] = rows
-        stats = self._statistics(lane, logits, own, betas)
+        stats = measure_updates(logits, lane.step_and_weight_norms(own, betas))
         if idle:
             on = torch.tensor(active, device=self.device)
             stats = TrainStats(
@@ -218,35 +200,16 @@ class GanPopulation:
         shape = (steps, self.batch_size)
         latents = torch.zeros(lane.count, *shape, self.latent_size, device=self.device, dtype=self.dtype)
         indices = torch.zeros(lane.count, *shape, device=self.device, dtype=torch.int64)
+        mix = torch.zeros(lane.count, *shape, device=self.device, dtype=self.dtype) if self._draws_mix else None
         for offset, row in enumerate(range(lane.rows.start, lane.rows.stop)):
             data, rng = self._data[row], self._train_rng[row]
             if active[offset] and data is not None:
                 latents[offset].normal_(generator=rng)
                 indices[offset].random_(0, len(data.samples), generator=rng)
                 indices[offset] += self._pool_start[data.fingerprint]
-        return Noise(latents, indices)
-
-    def _statistics(self, lane: Lane, logits: Logits, knobs: Mapping[str, Tensor], betas: Tensor) -> TrainStats:
-        real, fake = logits.real.flatten(1), logits.fake.flatten(1)
-        finite = (real.sum(1) + fake.sum(1)).isfinite()
-        ratios = {}
-        for name, player in (("lr_g", self._generator), ("lr_d", self._discriminator)):
-            weights = player.parameters.matrix[lane.rows]
-            weight_norm = weights.norm(dim=1)
-            finite &= weight_norm.isfinite()
-            step_norm = player.adam.rows(lane.rows).direction(betas).norm(dim=1) * knobs[name]
-            ratios[name] = step_norm / weight_norm
-        return TrainStats(
-            real_accuracy=(real > 0).to(self.dtype).mean(1),
-            fake_accuracy=(fake < 0).to(self.dtype).mean(1),
-            real_logit=real.mean(1),
-            fake_logit=fake.mean(1),
-            loss_g=F.softplus(-fake).mean(1),
-            loss_d=(F.softplus(-real) + F.softplus(fake)).mean(1),
-            update_ratio_g=ratios["lr_g"],
-            update_ratio_d=ratios["lr_d"],
-            diverged=~finite,
-        )
+                if mix is not None:
+                    mix[offset].uniform_(generator=rng)
+        return Noise(latents, indices, mix)
 
     def draw_latents(self, count: int, rows: Sequence[int] | None = None) -> Tensor:
         """``(rows, count, latent_size)`` standard normal numbers from each row's sampling generator; all by default."""
@@ -261,24 +224,24 @@ class GanPopulation:
 
         ``latents`` is ``(N, count, latent_size)``; by default fresh ones from each row's sampling generator.
         """
-        return self.evaluate(lambda samples: samples, self.draw_latents(count) if latents is None else latents)
+        return self.evaluate(lambda samples, rows: samples, self.draw_latents(count) if latents is None else latents)
 
     def evaluate(
-        self, measure: Callable[[Tensor], Tensor], latents: Tensor, rows: Sequence[int] | None = None
+        self, measure: Callable[[Tensor, range], Tensor], latents: Tensor, rows: Sequence[int] | None = None
     ) -> Tensor:
         """``measure`` of the samples of ``rows`` (all by default), computed by the workers beside each other.
 
         ``latents`` is ``(rows, count, latent_size)``; ``measure`` maps samples ``(n, count, *sample_shape)`` of some
-        rows to ``(n, ...)``; the results are joined to ``(rows, ...)``.
+        rows, and the numbers of these rows, to ``(n, ...)``; the results are joined to ``(rows, ...)``.
         """
         if rows is None:
-            return torch.cat(self._map_lanes(lambda lane: measure(lane.sample(latents[lane.rows]))))
+            return torch.cat(self._map_lanes(lambda lane: measure(lane.sample(latents[lane.rows]), lane.range)))
         lanes = [self._lane(row, row + 1) for row in rows]
         place = {lane.rows.start: index for index, lane in enumerate(lanes)}
 
         def work(lane: Lane) -> Tensor:
             index = place[lane.rows.start]
-            return measure(lane.sample(latents[index : index + 1]))
+            return measure(lane.sample(latents[index : index + 1]), lane.range)
 
         return torch.cat(self._map_lanes(work, lanes))
 
@@ -314,7 +277,7 @@ class GanPopulation:
             self._executor = None
 
     def _state_tensors(self) -> list[Tensor]:
-        return [*self._generator.tensors(), *self._discriminator.tensors(), self._betas]
+        return [*self._generator.tensors(), *self._discriminator.tensors(), self._betas, self._pace]
 
     def _admit(self, data: DataSet) -> None:
         """Put the samples of ``data`` into the pool that all rows draw from, once."""

@@ -6,10 +6,13 @@ from collections.abc import Mapping
 
 import gymnasium as gym
 
+from gan_env import suites  # noqa: F401  (registers the suites)
 from gan_env.balance_env import GanBalanceEnv
 from gan_env.config import EnvConfig
-from gan_env.instances import SUITES, GanInstance, Suite, get_suite, register_suite
+from gan_env.instances import SUITES, GanInstance, Suite, Task, get_suite, register_suite
 from gan_env.knobs import KNOBS, ActionCodec
+from gan_env.observation import Feature, Measurement, register_feature
+from gan_env.reward import RewardTerm, register_reward_term
 from gan_env.vector_env import GanBalanceVectorEnv
 
 ENVIRONMENTS: Mapping[str, tuple[type[gym.Env], type[gym.vector.VectorEnv]]] = {
@@ -32,10 +35,16 @@ __all__ = [
     "SUITES",
     "ActionCodec",
     "EnvConfig",
+    "Feature",
     "GanBalanceEnv",
     "GanBalanceVectorEnv",
     "GanInstance",
+    "Measurement",
+    "RewardTerm",
     "Suite",
+    "Task",
     "get_suite",
+    "register_feature",
+    "register_reward_term",
     "register_suite",
 ]

@@ -61,7 +61,9 @@ class GanBalanceEnv(gym.Env[NDArray[np.float32], Any], EzPickle):
             raise ValueError(f"unknown render_mode {render_mode!r}; known: rgb_array")
         self.render_mode = render_mode
         self.config = make_config(options)
-        self.core = BalanceCore(self.config, 1)
+        self._cores = {(core := BalanceCore(self.config, 1)).key: core}
+        self.core = core
+        """The population of the present episode; a suite of several kinds of GAN has one for each."""
         self.observation_space: gym.spaces.Box = self.core.observer.space  # type: ignore[assignment]
         self.action_space = self.core.codec.space
 
@@ -70,7 +72,10 @@ class GanBalanceEnv(gym.Env[NDArray[np.float32], Any], EzPickle):
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
         super().reset(seed=seed)
         instance = pinned_instance(options)
-        observation = self.core.reset([0], [self.core.suite.sample(self.np_random) if instance is None else instance])
+        if instance is None:
+            instance = self.core.suite.sample(self.np_random)
+        self.core = self._core_for(instance.population_key())
+        observation = self.core.reset([0], [instance])
         return observation[0], _single(self.core.infos([0]))
 
     def step(self, action: Any) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
@@ -89,19 +94,31 @@ class GanBalanceEnv(gym.Env[NDArray[np.float32], Any], EzPickle):
         """Samples of the present generator: a grid of images, or a scatter of points over the data."""
         if self.render_mode is None:
             return None
-        return draw_samples(self.core.samples(0, 64 if self.core.data.is_image else 512), self.core.data)
+        data = self.core.data_of(0)
+        return draw_samples(self.core.samples(0, 64 if data.is_image else 512), data)
 
     def get_state(self) -> dict[str, Any]:
         """A copy of the whole episode, this environment's random generator included."""
-        return {"core": self.core.get_state(), "np_random": self.np_random.bit_generator.state}
+        state = {"core": self.core.get_state(), "np_random": self.np_random.bit_generator.state}
+        return state | {"population_key": self.core.key}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Continue exactly from :meth:`get_state` of an environment with the same options."""
+        self.core = self._core_for(state["population_key"])
         self.core.set_state(state["core"])
         self.np_random.bit_generator.state = state["np_random"]
 
     def close(self) -> None:
-        self.core.close()
+        for core in self._cores.values():
+            core.close()
+
+    def _core_for(self, key: tuple[object, ...]) -> BalanceCore:
+        """The core for a kind of GAN, made when it is first needed; of an unknown kind, one that refuses it."""
+        if key not in self._cores:
+            for task in self.core.suite.all_tasks():
+                if task.population_key() == key:
+                    self._cores[key] = BalanceCore(self.config, 1, task)
+        return self._cores.get(key, self.core)
 
 
 def make_config(options: dict[str, Any]) -> EnvConfig:

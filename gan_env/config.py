@@ -9,11 +9,12 @@ from typing import Any
 
 import torch
 
-from gan_backbones.population import STRATEGIES
-from gan_env.instances import Suite, get_suite
-from gan_env.knobs import DEFAULT_KNOBS, DEFAULT_MOVES, ActionCodec, parse_knobs
+from gan_backbones import LOSSES
+from gan_backbones.population import OPTIONAL_KNOBS, STRATEGIES
+from gan_env.instances import Suite, Task, get_suite
+from gan_env.knobs import DEFAULT_KNOBS, DEFAULT_MOVES, KNOBS, ActionCodec, parse_knobs
 from gan_env.observation import parse_groups
-from gan_env.reward import TERMS, get_preset
+from gan_env.reward import TERMS, parse_reward
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class EnvConfig:
     """Another generator/discriminator pair than the suite's."""
     backbone_options: tuple[tuple[str, int], ...] | None = None
     """Other options of the backbone than the suite's, as ``(("width", 16), ...)``."""
+    loss: str | None = None
+    """Another adversarial loss than the suite's."""
     batch_size: int | None = None
     """Another batch size than the suite's."""
     updates_per_step: int | None = None
@@ -40,17 +43,19 @@ class EnvConfig:
     decisions: int | None = None
     """Another number of decisions per episode than the suite's."""
     action_type: str = "discrete"
-    """``discrete`` or ``continuous``."""
+    """``discrete``, ``multidiscrete``, ``continuous`` or ``absolute``."""
     knobs: tuple[str, ...] = DEFAULT_KNOBS
     """What the agent may turn."""
+    constants: tuple[tuple[str, float], ...] = ()
+    """Knobs that stay at a value and are not shown to the agent, as ``(("r1_weight", 0.1), ...)``."""
     moves: tuple[float, float] = DEFAULT_MOVES
     """Factors of a small and a large move."""
     observation: str = "default"
-    """Feature groups: ``default``, ``absolute``, ``quality``, joined by ``+``."""
+    """Feature groups: ``default``, ``absolute``, ``quality`` and those of registered features, joined by ``+``."""
     history: int = 3
     """Decisions that the observation looks back."""
     reward: str = "default"
-    """Reward preset."""
+    """Reward preset, or terms with weights, as ``quality=1,stability=0.02``."""
     measure_quality: bool = True
     """False skips the proxy: ``fid_proxy`` is NaN, collapse is not noticed, and the reward must not need it."""
     device: str = "cpu"
@@ -67,12 +72,23 @@ class EnvConfig:
     def __post_init__(self) -> None:
         object.__setattr__(self, "knobs", parse_knobs(self.knobs))
         if self.backbone_options is not None:
-            object.__setattr__(self, "backbone_options", _parse_options(self.backbone_options))
+            pairs = _parse_pairs("backbone_options", self.backbone_options)
+            object.__setattr__(self, "backbone_options", pairs)
+        object.__setattr__(self, "constants", _parse_pairs("constants", self.constants))
+        for name, value in self.constants:
+            if name not in OPTIONAL_KNOBS or name in self.knobs:
+                allowed = [knob for knob in OPTIONAL_KNOBS if knob not in self.knobs]
+                raise ValueError(f"unknown constant {name!r}; known, beside the knobs: {', '.join(allowed)}")
+            low, high = KNOBS[name].low, KNOBS[name].high
+            if not isinstance(value, int | float) or not low <= value <= high:
+                raise ValueError(f"constant {name} must lie in [{low:g}, {high:g}], not {value!r}")
+        if self.loss is not None and self.loss not in LOSSES:
+            raise ValueError(f"unknown loss {self.loss!r}; known: {', '.join(LOSSES)}")
         get_suite(self.suite)
         ActionCodec(self.action_type, self.knobs, self.moves)
         object.__setattr__(self, "moves", tuple(self.moves))
         groups = parse_groups(self.observation)
-        preset = get_preset(self.reward)
+        weights = parse_reward(self.reward)
         for name in ("resolution", "batch_size", "updates_per_step", "decisions", "history", "workers"):
             value = getattr(self, name)
             if value is None and name != "history":
@@ -87,7 +103,7 @@ class EnvConfig:
         if not self.measure_quality:
             if "quality" in groups:
                 raise ValueError("observation 'quality' needs measure_quality=True")
-            if any(TERMS[term].needs_quality for term in preset):
+            if any(TERMS[term].needs_quality for term in weights):
                 raise ValueError(f"reward {self.reward!r} needs measure_quality=True; 'stability' does not")
         check_device(self.device)
 
@@ -96,26 +112,29 @@ class EnvConfig:
         return parse_groups(self.observation)
 
     def resolved_suite(self) -> Suite:
-        """The suite with this configuration's overrides."""
+        """The suite with this configuration's overrides, which go for each of its tasks."""
         suite = get_suite(self.suite)
-        changes = {
-            name: getattr(self, name)
-            for name in ("data", "resolution", "backbone", "batch_size", "updates_per_step", "decisions")
-            if getattr(self, name) is not None
-        }
+        tasks, test_tasks = (
+            tuple(dict.fromkeys(map(self._overridden, some))) for some in (suite.tasks, suite.test_tasks)
+        )
+        return dataclasses.replace(suite, tasks=tasks, test_tasks=test_tasks)
+
+    def _overridden(self, task: Task) -> Task:
+        names = ("data", "resolution", "backbone", "loss", "batch_size", "updates_per_step", "decisions")
+        changes = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         if self.backbone_options is not None:
-            changes["backbone_options"] = dict(self.backbone_options)
-        elif self.backbone is not None and self.backbone != suite.backbone:
-            changes["backbone_options"] = {}
-        return dataclasses.replace(suite, **changes)
+            changes["backbone_options"] = self.backbone_options
+        elif self.backbone is not None and self.backbone != task.backbone:
+            changes["backbone_options"] = ()
+        return dataclasses.replace(task, **changes)
 
 
-def _parse_options(options: Any) -> tuple[tuple[str, int], ...]:
+def _parse_pairs(field: str, options: Any) -> tuple[tuple[str, Any], ...]:
     """Pairs of a name and a value, in the order of the names."""
     try:
         return tuple(sorted(dict(options).items()))
     except (TypeError, ValueError):
-        raise ValueError(f"backbone_options must be pairs of a name and a value, not {options!r}") from None
+        raise ValueError(f"{field} must be pairs of a name and a value, not {options!r}") from None
 
 
 def check_device(name: str) -> torch.device:

@@ -7,7 +7,7 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gan_backbones import GanPopulation, ReplicaSetup, TrainStats, build
+from gan_backbones.data import DataSet
 from gan_env.config import EnvConfig
-from gan_env.instances import GanInstance
+from gan_env.instances import GanInstance, Task
 from gan_env.knobs import KNOBS, ActionCodec
 from gan_env.observation import Measurement, Observer
-from gan_env.quality import Grader, cached_data, make_grader, make_proxy
-from gan_env.reward import get_preset, reward_terms
+from gan_env.quality import Grader, Proxy, cached_data, make_grader, make_proxy
+from gan_env.reward import parse_reward, reward_terms
 
 COLLAPSE_REACHED = 0.25
 """Collapse counts only after the samples' spread had reached this share of the data's, ..."""
@@ -31,6 +32,8 @@ COLLAPSE_STEPS = 3
 _SMALLEST_DISTANCE = 1e-9
 STATISTICS = tuple(field.name for field in dataclasses.fields(TrainStats) if field.name != "diverged")
 """Names in ``info["stats"]``."""
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -49,61 +52,64 @@ class BalanceCore:
     """N episodes of GAN balancing on one population.
 
     A row is reset with an instance and then stepped until ``terminated``. It ends by divergence, by collapse, or when
-    its training budget is spent.
+    its training budget is spent. Instances may differ in their data set; all else that shapes a population must be as
+    in ``task``, by default the suite's first.
     """
 
-    def __init__(self, config: EnvConfig, size: int) -> None:
+    def __init__(self, config: EnvConfig, size: int, task: Task | None = None) -> None:
         self.config = config
         self.size = size
         self.suite = config.resolved_suite()
+        self.task = task = self.suite.tasks[0] if task is None else task
+        self.key = task.population_key()
         self.device = torch.device(config.device)
         self.codec = ActionCodec(config.action_type, config.knobs, config.moves)
-        self.data = cached_data(self.suite.data, self.suite.resolution, config.cache_dir, config.progress)
-        suite, shape = self.suite, self.data.sample_shape
-        options = dict(suite.backbone_options)
-        build(suite.backbone, shape, **options)  # a clear error comes before anything is allocated
-        regularisers = [KNOBS[name].regulariser for name in config.knobs]
+        shape, options = self._load(task.data).sample_shape, dict(task.backbone_options)
+        build(task.backbone, shape, **options)  # a clear error comes before anything is allocated
+        constants = dict(config.constants)
         self.population = GanPopulation(
-            lambda: build(suite.backbone, shape, **options),
+            lambda: build(task.backbone, shape, **options),
             size,
-            batch_size=suite.batch_size,
-            loss=suite.loss,
-            regularisers=[name for name in regularisers if name is not None],
+            batch_size=task.batch_size,
+            loss=task.loss,
+            knobs=[name for name in (*config.knobs, *constants) if name not in ("lr_g", "lr_d")],
             strategy=config.strategy,
             workers=config.workers,
             device=self.device,
         )
+        self._constants = {name: torch.full((size,), float(value)) for name, value in constants.items()}
         self.observer = Observer(config.knobs, config.groups, config.history, size)
-        self.proxy = None
+        self.proxies: dict[str, Proxy] = {}
+        """By data set, made when first needed."""
+        self._graders: dict[str, Grader] = {}
+        self._preset = parse_reward(config.reward)
         if config.measure_quality:
-            self.proxy = make_proxy(self.data, suite.proxy_samples, self.device, config.cache_dir, config.progress)
-        self._grader: Grader | None = None
-        self._preset = get_preset(config.reward)
-        self._key = suite.sample(np.random.default_rng(0)).population_key()
+            self._proxy(task.data)
 
         self.instances: list[GanInstance | None] = [None] * size
         self.decisions = np.zeros(size, dtype=np.int64)
         """Decisions made in each row's episode."""
         self._log_knobs = np.zeros((size, len(config.knobs)))
-        self._latents = torch.zeros(size, suite.proxy_samples, self.population.latent_size, device=self.device)
+        self._latents = torch.zeros(size, task.proxy_samples, self.population.latent_size, device=self.device)
         self._best_diversity = torch.zeros(size, dtype=torch.float64)
         self._low_diversity = torch.zeros(size, dtype=torch.int64)
         self._measurement = self._blank()
 
+    def draw(self, row: int, rng: np.random.Generator) -> GanInstance:
+        """A training instance that can become an episode of ``row``."""
+        return self.suite.sample(rng, accept=lambda task: task.population_key() == self.key)
+
     def reset(self, rows: Sequence[int], instances: Sequence[GanInstance]) -> NDArray[np.float32]:
         """Begin an episode in each of ``rows``; returns their observations."""
-        setups = []
         for instance in instances:
-            if instance.population_key() != self._key:
+            if instance.population_key() != self.key:
                 raise ValueError(
                     f"instance {instance.to_dict()} does not fit this environment; "
                     "backbone, shape, loss, batch size and updates per step must be those of its suite"
                 )
-            data = cached_data(instance.data, instance.resolution, self.config.cache_dir, self.config.progress)
-            setups.append(ReplicaSetup(instance.seed, data))
         chosen = list(rows)
-        self.population.reset(chosen, setups)
-        self._latents[chosen] = self.population.draw_latents(self.suite.proxy_samples, chosen)
+        self.population.reset(chosen, [ReplicaSetup(one.seed, self._load(one.data)) for one in instances])
+        self._latents[chosen] = self.population.draw_latents(self.task.proxy_samples, chosen)
         for row, instance in zip(chosen, instances, strict=True):
             self.instances[row] = instance
             start = {"lr_g": instance.lr_g, "lr_d": instance.lr_d}
@@ -112,51 +118,43 @@ class BalanceCore:
         self._best_diversity[chosen] = 0.0
         self._low_diversity[chosen] = 0
         distance, diversity, _ = self._measure_quality(chosen)
-        fresh, old = self._blank(), self._measurement
-        log_knobs = torch.from_numpy(self._log_knobs.copy())
-        self._measurement = dataclasses.replace(
-            old,
-            stats=_merge(fresh.stats, old.stats, chosen),
-            log_knobs=log_knobs,
-            start_log_knobs=_where(log_knobs, old.start_log_knobs, chosen),
-            budget_left=_where(fresh.budget_left, old.budget_left, chosen),
-            distance=_where(distance, old.distance, chosen),
-            start_distance=_where(distance, old.start_distance, chosen),
-            diversity=_where(diversity, old.diversity, chosen),
-            failed=_where(fresh.failed, old.failed, chosen),
-        )
+        fresh = dataclasses.replace(self._blank(), distance=distance, start_distance=distance, diversity=diversity)
+        self._measurement = _merge(fresh, self._measurement, chosen)
         self.observer.reset(chosen, self._measurement)
         return self.observations(chosen)
 
-    def step(self, rows: Sequence[int], actions: object) -> StepResult:
-        """Apply one action to each of ``rows`` and train them for one decision; other rows stay as they are."""
+    def step(self, rows: Sequence[int], actions: object, codec: ActionCodec | None = None) -> StepResult:
+        """Apply one action to each of ``rows`` and train them for one decision; other rows stay as they are.
+
+        ``codec`` reads the actions, by default the environment's own.
+        """
         chosen = list(rows)
-        self._log_knobs[chosen] = self.codec.apply(self._log_knobs[chosen], actions)
+        self._log_knobs[chosen] = (codec or self.codec).apply(self._log_knobs[chosen], actions)
         log_knobs = torch.from_numpy(self._log_knobs.copy())
-        knobs = {name: 10 ** log_knobs[:, index] for index, name in enumerate(self.config.knobs)}
+        knobs = {name: 10 ** log_knobs[:, index] for index, name in enumerate(self.config.knobs)} | self._constants
         active = torch.zeros(self.size, dtype=torch.bool)
         active[chosen] = True
-        stats = self.population.update(knobs, self.suite.updates_per_step, None if active.all() else active)
+        stats = self.population.update(knobs, self.task.updates_per_step, None if active.all() else active)
         self.decisions[chosen] += 1
 
         before = self._measurement
-        stats = _merge(_to_host(stats), before.stats, chosen)
+        stats = _map(lambda value: value.cpu(), stats)
         distance, diversity, finite = self._measure_quality(chosen)
-        diverged = _where(stats.diverged | ~finite, before.failed, chosen)
+        diverged = stats.diverged | ~finite
         collapsed = self._notice_collapse(chosen, diversity) & ~diverged
         failed = diverged | collapsed
         horizon = np.array([1 if i is None else i.decisions for i in self.instances])
-        after = Measurement(
+        seen = Measurement(
             stats=stats,
             log_knobs=log_knobs,
             start_log_knobs=before.start_log_knobs,
             budget_left=torch.from_numpy(1.0 - self.decisions / horizon),
-            distance=_where(torch.where(failed, self.suite.worst_proxy, distance), before.distance, chosen),
+            distance=torch.where(failed, self.task.worst_proxy, distance),
             start_distance=before.start_distance,
-            diversity=_where(diversity, before.diversity, chosen),
+            diversity=diversity,
             failed=failed,
         )
-        self._measurement = after
+        self._measurement = after = _merge(seen, before, chosen)
         self.observer.push(chosen, after)
         terms = {name: value.numpy()[chosen] for name, value in reward_terms(self._preset, before, after).items()}
         return StepResult(
@@ -194,23 +192,27 @@ class BalanceCore:
         """The last measurement of all rows."""
         return self._measurement
 
-    @property
-    def grader(self) -> Grader:
-        """Made on first use; see :mod:`gan_env.quality`."""
-        if self._grader is None:
-            self._grader = make_grader(
-                self.data, self.suite.grade_samples, self.device, self.config.cache_dir, self.config.progress
-            )
-        return self._grader
+    def data_of(self, row: int) -> DataSet:
+        """What ``row`` trains on; the task's before its first episode."""
+        instance = self.instances[row]
+        return self._load(self.task.data if instance is None else instance.data)
+
+    def grader(self, data: str) -> Grader:
+        """What grades GANs on a data set; made on first use. See :mod:`gan_env.quality`."""
+        if data not in self._graders:
+            count, config = self.task.grade_samples, self.config
+            self._graders[data] = make_grader(self._load(data), count, self.device, config.cache_dir, config.progress)
+        return self._graders[data]
 
     def grade(self, rows: Sequence[int]) -> NDArray[np.float64]:
-        """The grader's verdict on fresh samples of ``rows``; failed runs get the suite's worst value."""
-        grader = self.grader
-        latents = self.population.draw_latents(self.suite.grade_samples)
-        grades = self.population.evaluate(grader.grade, latents).cpu()
-        worst = self.suite.worst_grade
-        grades = torch.where(self._measurement.failed, worst, grades.clamp(max=worst))
-        return grades.numpy()[list(rows)]
+        """The graders' verdict on fresh samples of ``rows``; failed runs get the task's worst value."""
+        latents = self.population.draw_latents(self.task.grade_samples)
+        graders = {data: self.grader(data) for data in self._data_names(range(self.size))}
+        grades = self.population.evaluate(
+            lambda samples, chosen: self._by_data(samples, chosen, lambda data: graders[data].grade), latents
+        ).cpu()
+        worst = self.task.worst_grade
+        return torch.where(self._measurement.failed, worst, grades.clamp(max=worst)).numpy()[list(rows)]
 
     def samples(self, row: int, count: int) -> Tensor:
         """``(count, *sample_shape)`` of one row, for pictures: the proxy's latents, so that steps can be compared."""
@@ -223,12 +225,8 @@ class BalanceCore:
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Continue from a state that :meth:`get_state` of an environment with equal options returned."""
-        known = {
-            data.fingerprint: data
-            for instance in state["instances"]
-            if instance is not None
-            for data in [cached_data(instance.data, instance.resolution, self.config.cache_dir, self.config.progress)]
-        }
+        names = {instance.data for instance in state["instances"] if instance is not None}
+        known = {data.fingerprint: data for data in map(self._load, names)}
         self.population.load_state_dict(state["population"], known)
         for name in _STATE:
             setattr(self, name, copy.deepcopy(state[name]))
@@ -237,27 +235,54 @@ class BalanceCore:
     def close(self) -> None:
         self.population.close()
 
+    def _load(self, data: str) -> DataSet:
+        return cached_data(data, self.task.resolution, self.config.cache_dir, self.config.progress)
+
+    def _proxy(self, data: str) -> Proxy:
+        if data not in self.proxies:
+            count, config = self.task.proxy_samples, self.config
+            self.proxies[data] = make_proxy(self._load(data), count, self.device, config.cache_dir, config.progress)
+        return self.proxies[data]
+
+    def _data_names(self, rows: Sequence[int]) -> list[str]:
+        instances = [self.instances[row] for row in rows]
+        return [self.task.data if instance is None else instance.data for instance in instances]
+
+    def _by_data(self, samples: Tensor, rows: Sequence[int], measure: Any) -> Tensor:
+        """``measure(data)(samples)`` of rows that share a data set, put back in the order of ``rows``."""
+        names = self._data_names(rows)
+        if len(set(names)) == 1:
+            result: Tensor = measure(names[0])(samples)
+            return result
+        parts = {data: [i for i, name in enumerate(names) if name == data] for data in dict.fromkeys(names)}
+        values = torch.cat([measure(data)(samples[places]) for data, places in parts.items()])
+        order = torch.tensor([place for places in parts.values() for place in places], device=values.device)
+        return values[order.argsort()]
+
     def _measure_quality(self, rows: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
         """Distance, diversity and finiteness, ``(N,)`` each, valid in ``rows``; NaN and true where not measured."""
         measured = torch.full((self.size, 2), torch.nan, dtype=torch.float64)
-        if self.proxy is None:
+        if not self.config.measure_quality:
             return measured[:, 0], measured[:, 1], torch.ones(self.size, dtype=torch.bool)
+        proxies = {data: self._proxy(data) for data in self._data_names(range(self.size))}
         few = 2 * len(rows) <= self.size  # a row by itself costs more than its share of a batch
         values = self.population.evaluate(
-            self.proxy.measure, self._latents[list(rows)] if few else self._latents, rows if few else None
+            lambda samples, chosen: self._by_data(samples, chosen, lambda data: proxies[data].measure),
+            self._latents[list(rows)] if few else self._latents,
+            rows if few else None,
         ).to("cpu", torch.float64)
         measured[list(rows)] = values if few else values[list(rows)]
         distance, diversity = measured.unbind(-1)
         finite = distance.isfinite() & diversity.isfinite()
-        return distance.clamp(_SMALLEST_DISTANCE, self.suite.worst_proxy), diversity, finite
+        return distance.clamp(_SMALLEST_DISTANCE, self.task.worst_proxy), diversity, finite
 
     def _notice_collapse(self, rows: Sequence[int], diversity: Tensor) -> Tensor:
         """``(N,)``: the spread has been far below the episode's best for some decisions. NaN never counts."""
         best = torch.where(diversity > self._best_diversity, diversity, self._best_diversity)
         low = (best >= COLLAPSE_REACHED) & (diversity < COLLAPSE_SHARE * best)
         streak = torch.where(low, self._low_diversity + 1, 0)
-        self._best_diversity = _where(best, self._best_diversity, rows)
-        self._low_diversity = _where(streak, self._low_diversity, rows)
+        self._best_diversity = _merge(best, self._best_diversity, rows)
+        self._low_diversity = _merge(streak, self._low_diversity, rows)
         return self._low_diversity >= COLLAPSE_STEPS
 
     def _blank(self) -> Measurement:
@@ -274,18 +299,22 @@ class BalanceCore:
 _STATE = ("instances", "decisions", "_log_knobs", "_latents", "_best_diversity", "_low_diversity", "_measurement")
 
 
-def _where(new: Tensor, old: Tensor, rows: Sequence[int]) -> Tensor:
-    """``new`` in ``rows``, ``old`` elsewhere."""
-    merged = old.clone()
-    merged[list(rows)] = new[list(rows)]
-    return merged
+def _map(function: Any, value: _T, *others: _T) -> _T:
+    """``function`` on every tensor of nested dataclasses of one type."""
+    if isinstance(value, Tensor):
+        return function(value, *others)  # type: ignore[no-any-return]
+    names = [field.name for field in dataclasses.fields(value)]  # type: ignore[arg-type]
+    parts = {name: _map(function, *(getattr(one, name) for one in (value, *others))) for name in names}
+    return type(value)(**parts)
 
 
-def _merge(new: TrainStats, old: TrainStats, rows: Sequence[int]) -> TrainStats:
-    names = [field.name for field in dataclasses.fields(TrainStats)]
-    return TrainStats(**{name: _where(getattr(new, name), getattr(old, name), rows) for name in names})
+def _merge(new: _T, old: _T, rows: Sequence[int]) -> _T:
+    """``new`` in ``rows``, ``old`` elsewhere: of a tensor, or of every tensor of a dataclass."""
+    chosen = list(rows)
 
+    def choose(fresh: Tensor, kept: Tensor) -> Tensor:
+        merged = kept.clone()
+        merged[chosen] = fresh[chosen]
+        return merged
 
-def _to_host(stats: TrainStats) -> TrainStats:
-    names = [field.name for field in dataclasses.fields(TrainStats)]
-    return TrainStats(**{name: getattr(stats, name).cpu() for name in names})
+    return _map(choose, new, old)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,19 +64,17 @@ class GanInstance:
 
 
 @dataclass(frozen=True)
-class Suite:
-    """A training distribution of instances and fixed, disjoint lists of held-out ones.
+class Task:
+    """A kind of training problem: everything of an instance but its start and its seed, and how it is measured.
 
     Starting rates are log-uniform over ``start_range`` for each network by itself. A run that ends early (divergence,
     collapse) is graded ``worst_grade``; its proxy counts as ``worst_proxy``.
     """
 
-    name: str
-    description: str
     data: str
     resolution: int | None
     backbone: str
-    backbone_options: Mapping[str, int]
+    backbone_options: tuple[tuple[str, int], ...]
     batch_size: int
     updates_per_step: int
     decisions: int
@@ -86,28 +84,65 @@ class Suite:
     worst_proxy: float
     proxy_samples: int
     grade_samples: int
+    noop_grade: float = 1.0
+    """Median grade of GANs left alone; suites of several data sets count in units of it."""
     loss: str = "nonsaturating"
     start_range: tuple[float, float] = (1e-5, 10**-1.5)
-    held_out: Mapping[str, int] = field(default_factory=lambda: {"validation": 32, "test": 64})
 
-    def sample(self, rng: np.random.Generator, split: str = "train") -> GanInstance:
-        """Draw an instance; seeds of different splits never coincide."""
-        low, high = np.log10(self.start_range)
-        lr_g, lr_d = 10 ** rng.uniform(low, high, size=2)
-        seed = SPLITS.index(split) * _SEEDS_PER_SPLIT + int(rng.integers(_SEEDS_PER_SPLIT))
+    def instance(self, lr_g: float, lr_d: float, seed: int) -> GanInstance:
+        """The instance of this task that starts so."""
         return GanInstance(
             data=self.data,
             resolution=self.resolution,
             backbone=self.backbone,
-            backbone_options=tuple(sorted(self.backbone_options.items())),
+            backbone_options=tuple(sorted(self.backbone_options)),
             loss=self.loss,
             batch_size=self.batch_size,
             updates_per_step=self.updates_per_step,
             decisions=self.decisions,
-            lr_g=float(lr_g),
-            lr_d=float(lr_d),
+            lr_g=lr_g,
+            lr_d=lr_d,
             seed=seed,
         )
+
+    def population_key(self) -> tuple[object, ...]:
+        """That of its instances."""
+        low, _ = self.start_range
+        return self.instance(low, low, 0).population_key()
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A training distribution of instances and fixed, disjoint lists of held-out ones.
+
+    An instance's task is drawn uniformly from ``tasks``; test instances come from ``test_tasks`` where there are any.
+    """
+
+    name: str
+    description: str
+    tasks: tuple[Task, ...]
+    test_tasks: tuple[Task, ...] = ()
+    held_out: Mapping[str, int] = field(default_factory=lambda: {"validation": 32, "test": 64})
+
+    def tasks_of(self, split: str) -> tuple[Task, ...]:
+        """Those that the instances of a split come from."""
+        return self.test_tasks or self.tasks if split == "test" else self.tasks
+
+    def all_tasks(self) -> tuple[Task, ...]:
+        """Every task of every split, once."""
+        return tuple(dict.fromkeys((*self.tasks, *self.test_tasks)))
+
+    def sample(
+        self, rng: np.random.Generator, split: str = "train", accept: Callable[[Task], bool] | None = None
+    ) -> GanInstance:
+        """Draw an instance, of a task that ``accept`` likes; seeds of different splits never coincide."""
+        exponents = rng.uniform(size=2)
+        seed = SPLITS.index(split) * _SEEDS_PER_SPLIT + int(rng.integers(_SEEDS_PER_SPLIT))
+        tasks = [task for task in self.tasks_of(split) if accept is None or accept(task)]
+        task = tasks[int(rng.integers(len(tasks)))]
+        low, high = np.log10(task.start_range)
+        lr_g, lr_d = 10 ** (low + (high - low) * exponents)
+        return task.instance(float(lr_g), float(lr_d), seed)
 
     def instances(self, split: str) -> tuple[GanInstance, ...]:
         """The fixed list of ``"validation"`` or ``"test"`` instances."""
@@ -122,7 +157,9 @@ SUITES: Mapping[str, Suite] = _SUITES
 
 
 def register_suite(suite: Suite) -> None:
-    """Add an entry to :data:`SUITES`; a name that is taken raises ``ValueError``."""
+    """Add an entry to :data:`SUITES`; a name that is taken, or a suite without tasks, raises ``ValueError``."""
+    if not suite.tasks:
+        raise ValueError(f"suite {suite.name!r} has no tasks")
     if suite.name in _SUITES:
         raise ValueError(f"suite {suite.name!r} is registered already")
     _SUITES[suite.name] = suite
@@ -133,42 +170,3 @@ def get_suite(name: str) -> Suite:
     if name not in SUITES:
         raise ValueError(f"unknown suite {name!r}; known: {', '.join(SUITES)}")
     return SUITES[name]
-
-
-register_suite(
-    Suite(
-        name="ring",
-        description="8 Gaussians on a ring, small perceptrons; an episode takes seconds",
-        data="ring",
-        resolution=None,
-        backbone="mlp",
-        backbone_options={"latent_size": 8, "width": 64},
-        batch_size=64,
-        updates_per_step=20,
-        decisions=25,
-        metric="squared sliced W2, n=2048",
-        worst_grade=10.0,
-        worst_proxy=10.0,
-        proxy_samples=512,
-        grade_samples=2048,
-    )
-)
-register_suite(
-    Suite(
-        name="faces",
-        description="cartoon faces at 16 pixels, a small DCGAN",
-        data="faces",
-        resolution=16,
-        backbone="dcgan",
-        backbone_options={"latent_size": 32, "width": 8},
-        batch_size=16,
-        updates_per_step=10,
-        decisions=30,
-        metric="FD efficientnet-lite0@64/6, n=256",
-        worst_grade=4000.0,
-        worst_proxy=10.0,
-        proxy_samples=128,
-        grade_samples=256,
-        held_out={"validation": 32, "test": 32},
-    )
-)

@@ -21,8 +21,6 @@ class Knob:
     high: float
     default: float
     description: str
-    regulariser: str | None = None
-    """Name of the regulariser whose weight this is; the population then has it."""
 
     @property
     def log_low(self) -> float:
@@ -44,14 +42,18 @@ KNOBS: Mapping[str, Knob] = {
             1e2,
             1e-1,
             "feature matching against the adversarial term of the generator's loss",
-            regulariser="feature_matching",
         ),
+        Knob("contrastive_weight", 1e-3, 1e2, 1e-1, "contrastive term against the adversarial one"),
+        Knob("fake_weight", 1e-1, 1e1, 1.0, "fake term against the real one in the discriminator's loss"),
+        Knob("r1_weight", 1e-3, 1e2, 1e-1, "R1: gradient penalty at real samples"),
+        Knob("gp_weight", 1e-2, 1e3, 1e1, "gradient penalty between real and generated samples"),
+        Knob("update_ratio", 1 / 8, 8.0, 1.0, "steps of the discriminator per step of the generator"),
     )
 }
 DEFAULT_KNOBS = ("lr_g", "lr_d", "fm_weight")
 RATE_KNOBS = ("lr_g", "lr_d")
 
-ACTION_TYPES = ("discrete", "continuous")
+ACTION_TYPES = ("discrete", "multidiscrete", "continuous", "absolute")
 DEFAULT_MOVES = (1.5, 5.0)
 
 
@@ -80,7 +82,13 @@ class ActionCodec:
     ``discrete``: ``Discrete(1 + 4 K)``: 0 keeps everything; then, for each of the K knobs in order, a small move up,
     a small move down, a large move up and a large move down, by the factors ``moves = (small, large)``.
 
+    ``multidiscrete``: ``MultiDiscrete([5] * K)``: one such choice for every knob at once, in the order keep, small up,
+    small down, large up, large down.
+
     ``continuous``: ``Box(-1, 1, (K,))``: the logarithm of the factor on each knob, 1 being the large move.
+
+    ``absolute``: ``Box(-1, 1, (K,))``: the knob itself, -1 its lower bound and 1 its upper one on a logarithmic scale,
+    so that an open-loop schedule is a policy like any other.
 
     Values stay within each knob's bounds.
     """
@@ -102,29 +110,35 @@ class ActionCodec:
         self._high = np.array([KNOBS[name].log_high for name in self.knobs])
         small, large = (math.log10(move) for move in moves)
         self._large = large
-        table, names = [np.zeros(len(self.knobs))], ["keep"]
-        for index, name in enumerate(self.knobs):
-            for size, move in ((small, moves[0]), (large, moves[1])):
-                for sign, direction in ((1, "up"), (-1, "down")):
-                    change = np.zeros(len(self.knobs))
-                    change[index] = sign * size
-                    table.append(change)
-                    names.append(f"{name} {direction} {move:g}")
-        self._table = np.stack(table)
-        self.action_names = tuple(names)
+        self._choices = np.array([0.0, small, -small, large, -large])
+        labels = [f"{direction} {move:g}" for move in moves for direction in ("up", "down")]
+        self.action_names = ("keep", *(f"{name} {label}" for name in self.knobs for label in labels))
         """Names of the discrete actions, e.g. ``"lr_g up 1.5"``."""
+        moves_of_one = np.kron(np.eye(len(self.knobs)), self._choices[1:, None])  # (4 K, K)
+        self._table = np.vstack([np.zeros(len(self.knobs)), moves_of_one])
 
     @property
     def space(self) -> gym.Space[Any]:
         """The action space of one environment; a new object at each call."""
         if self.action_type == "discrete":
             return gym.spaces.Discrete(len(self._table))
+        if self.action_type == "multidiscrete":
+            return gym.spaces.MultiDiscrete([len(self._choices)] * len(self.knobs))
         return gym.spaces.Box(-1.0, 1.0, (len(self.knobs),), np.float32)
 
     @property
     def noop(self) -> NDArray[np.generic]:
-        """The action that changes nothing."""
-        return np.zeros(len(self.knobs), np.float32) if self.action_type == "continuous" else np.array(0)
+        """The action that changes nothing. Raises ``ValueError`` for ``absolute``, which has none."""
+        if self.action_type == "absolute":
+            raise ValueError("action type 'absolute' names the knobs' values; no action keeps them whatever they are")
+        if self.action_type == "discrete":
+            return np.array(0)
+        return np.zeros(len(self.knobs), np.float32 if self.action_type == "continuous" else np.int64)
+
+    def encode(self, log_values: NDArray[np.float64]) -> NDArray[np.float32]:
+        """The ``absolute`` actions ``(N, K)`` that set the knobs to these log10 values ``(N, K)``, within bounds."""
+        positions = 2 * (log_values - self._low) / (self._high - self._low) - 1
+        return np.clip(positions, -1, 1).astype(np.float32)
 
     def apply(self, log_values: NDArray[np.float64], actions: object) -> NDArray[np.float64]:
         """New log10 values ``(N, K)`` from present ones ``(N, K)`` and N actions.
@@ -139,11 +153,24 @@ class ActionCodec:
             array = array.reshape(count)
             if array.min() < 0 or array.max() >= len(self._table):
                 raise ValueError(f"actions must lie in [0, {len(self._table) - 1}], got {array.min()}..{array.max()}")
-            change = self._table[array]
+            new = log_values + self._table[array]
+        elif self.action_type == "multidiscrete":
+            last = len(self._choices) - 1
+            if array.shape != (count, width) or not np.issubdtype(array.dtype, np.integer):
+                raise ValueError(
+                    f"expected integer actions of shape {(count, width)}, got {array.shape} of {array.dtype}"
+                )
+            if array.min() < 0 or array.max() > last:
+                raise ValueError(f"actions must lie in [0, {last}], got {array.min()}..{array.max()}")
+            new = log_values + self._choices[array]
         else:
             if array.shape != (count, width) or not np.issubdtype(array.dtype, np.number):
                 raise ValueError(f"expected actions of shape {(count, width)}, got {array.shape} of {array.dtype}")
             if not (np.abs(array) <= 1.0 + 1e-6).all():  # false for NaN, too
                 raise ValueError("actions must be finite and lie in [-1, 1]")
-            change = array.astype(np.float64) * self._large
-        return np.clip(log_values + change, self._low, self._high)
+            position = array.astype(np.float64)
+            if self.action_type == "absolute":
+                new = self._low + (position + 1) / 2 * (self._high - self._low)
+            else:
+                new = log_values + position * self._large
+        return np.clip(new, self._low, self._high)

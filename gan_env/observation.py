@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import gymnasium as gym
@@ -13,8 +13,6 @@ from torch import Tensor
 
 from gan_backbones import TrainStats
 from gan_env.knobs import KNOBS
-
-GROUPS = ("default", "absolute", "quality")
 
 
 @dataclass(frozen=True)
@@ -151,6 +149,49 @@ _QUALITY = (
 )
 
 
+_BUILT_IN_GROUPS = ("default", "absolute", "quality")
+_CUSTOM: list[Feature] = []
+
+
+def groups() -> tuple[str, ...]:
+    """Names that ``observation`` may join by ``+``: the built-in groups, then those of registered features."""
+    return tuple(dict.fromkeys((*_BUILT_IN_GROUPS, *(feature.group for feature in _CUSTOM))))
+
+
+def register_feature(feature: Feature) -> None:
+    """Add a feature of one's own; ``observation="default+GROUP"`` then shows it.
+
+    Its group must not be a built-in one, whose layout trained policies rely on. Raises ``ValueError`` for that, for a
+    name that is taken, and for a function that does not give one number per row.
+    """
+    names = [one.name for one in (*_STATISTICS, *_TASK, *_knob_features(tuple(KNOBS)), *_QUALITY, *_CUSTOM)]
+    if feature.name in names:
+        raise ValueError(f"feature {feature.name!r} is registered already")
+    if feature.group in _BUILT_IN_GROUPS or "+" in feature.group or not feature.group:
+        raise ValueError(f"feature {feature.name!r} needs a group of its own, not {feature.group!r}")
+    if not -math.inf < feature.low <= feature.neutral <= feature.high < math.inf:
+        raise ValueError(f"feature {feature.name!r} needs finite bounds around its neutral value")
+    for measurement in example_measurements():
+        value = feature.compute(measurement)
+        if not isinstance(value, Tensor) or value.shape != measurement.failed.shape:
+            raise ValueError(f"feature {feature.name!r} must give one number per row")
+    _CUSTOM.append(feature)
+
+
+def example_measurements() -> tuple[Measurement, Measurement, Measurement]:
+    """Three decisions of three rows, the last row of which diverges: what registered functions are tried on."""
+    knobs = torch.full((3, len(KNOBS)), -3.0, dtype=torch.float64)
+    measurements = []
+    for step, value in enumerate((0.0, 0.7, torch.nan)):
+        rows = torch.tensor([0.5, 0.7, value])
+        failed = torch.tensor([False, False, step == 2])
+        share = torch.full((3,), 1 - step / 2, dtype=torch.float64)
+        distance = torch.tensor([2.0, 1.0, 10.0], dtype=torch.float64)
+        stats = TrainStats(rows, rows, rows, rows, rows, rows, rows, rows, failed)
+        measurements.append(Measurement(stats, knobs, knobs, share, distance, 2 * distance, rows.double(), failed))
+    return measurements[0], measurements[1], measurements[2]
+
+
 def _knob_features(knobs: Sequence[str]) -> list[Feature]:
     def relative(index: int) -> Callable[[Measurement], Tensor]:
         return lambda m: (m.log_knobs[:, index] - m.start_log_knobs[:, index]) / 2
@@ -186,16 +227,18 @@ def parse_groups(observation: str | Sequence[str]) -> tuple[str, ...]:
     Raises ``ValueError`` for an unknown group.
     """
     names = observation.split("+") if isinstance(observation, str) else list(observation)
-    unknown = [name for name in names if name not in GROUPS]
+    unknown = [name for name in names if name not in groups()]
     if unknown:
-        raise ValueError(f"unknown observation group {unknown[0]!r}; known: {', '.join(GROUPS)}, joined by '+'")
-    return tuple(group for group in GROUPS if group == "default" or group in names)
+        raise ValueError(f"unknown observation group {unknown[0]!r}; known: {', '.join(groups())}, joined by '+'")
+    return tuple(group for group in groups() if group == "default" or group in names)
 
 
-def feature_table(knobs: Sequence[str], groups: Sequence[str]) -> tuple[Feature, ...]:
-    """The features of an observation in order; it depends on the knobs and the groups alone."""
+def feature_table(knobs: Sequence[str], shown: Sequence[str]) -> tuple[Feature, ...]:
+    """The features of an observation in order; it depends on the knobs and the groups ``shown`` alone."""
     return tuple(
-        feature for feature in (*_STATISTICS, *_TASK, *_knob_features(knobs), *_QUALITY) if feature.group in groups
+        feature
+        for feature in (*_STATISTICS, *_TASK, *_knob_features(knobs), *_QUALITY, *_CUSTOM)
+        if feature.group in shown
     )
 
 
@@ -206,10 +249,10 @@ class Observer:
     ``history`` values, the newest first. Every entry is finite and within the bounds of :attr:`space`.
     """
 
-    def __init__(self, knobs: Sequence[str], groups: Sequence[str], history: int, count: int) -> None:
+    def __init__(self, knobs: Sequence[str], shown: Sequence[str], history: int, count: int) -> None:
         if history < 1:
             raise ValueError(f"history must be at least 1, not {history}")
-        self.features = feature_table(knobs, groups)
+        self.features = feature_table(knobs, shown)
         self.history = history
         self._widths = [history if feature.history else 1 for feature in self.features]
         self._neutral = torch.tensor(
@@ -254,8 +297,3 @@ class Observer:
                     self.vector[chosen, start + 1 : start + width] = kept
                 self.vector[chosen, start] = value.clamp(feature.low, feature.high)
             start += width
-
-
-def describe(knobs: Sequence[str], groups: Sequence[str] = GROUPS) -> Mapping[str, str]:
-    """Name -> description of every feature, for documentation."""
-    return {feature.name: feature.description for feature in feature_table(knobs, groups)}

@@ -13,15 +13,18 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from gan_env.balance_env import GanBalanceEnv, make_config
-from gan_env.core import BalanceCore, StepResult
+from gan_env.core import StepResult
 from gan_env.instances import GanInstance
+from gan_env.mixed import make_core
 from gan_env.render import draw_samples
 
 
 class GanBalanceVectorEnv(VectorEnv[NDArray[np.float32], Any, NDArray[Any]]):
     """N environments of :class:`~gan_env.balance_env.GanBalanceEnv` on one population.
 
-    Row i, reset with seed s + i, does what a single environment reset with that seed does, up to rounding. All three
+    Row i, reset with seed s + i, does what a single environment reset with that seed does, up to rounding. A suite
+    that mixes kinds of GAN gets a population for each, and each row stays in its own: row i is of kind i modulo their
+    number. All three
     autoreset modes of Gymnasium are honoured; with ``DISABLED``, rows are reset by
     ``reset(options={"reset_mask": mask})``. ``options={"instance": [...]}`` pins an instance for each row that is
     reset.
@@ -45,7 +48,7 @@ class GanBalanceVectorEnv(VectorEnv[NDArray[np.float32], Any, NDArray[Any]]):
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
         self.config = make_config(options)
-        self.core = BalanceCore(self.config, num_envs)
+        self.core = make_core(self.config, num_envs)
         self.single_observation_space = self.core.observer.space
         self.single_action_space = self.core.codec.space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
@@ -121,7 +124,7 @@ class GanBalanceVectorEnv(VectorEnv[NDArray[np.float32], Any, NDArray[Any]]):
 
     def picture(self, row: int) -> NDArray[np.uint8]:
         """Samples of one row's generator, whatever the render mode."""
-        data = self.core.data
+        data = self.core.data_of(row)
         return draw_samples(self.core.samples(row, 64 if data.is_image else 512), data)
 
     def get_state(self) -> dict[str, Any]:
@@ -144,7 +147,7 @@ class GanBalanceVectorEnv(VectorEnv[NDArray[np.float32], Any, NDArray[Any]]):
 
     def _begin(self, rows: Sequence[int], instances: Sequence[GanInstance] | None = None) -> None:
         if instances is None:
-            instances = [self.core.suite.sample(self._rngs[row]) for row in rows]
+            instances = [self.core.draw(row, self._rngs[row]) for row in rows]
         if len(instances) != len(rows):
             raise ValueError(f"{len(instances)} instances for {len(rows)} environments")
         strangers = [type(one).__name__ for one in instances if not isinstance(one, GanInstance)]

@@ -56,9 +56,9 @@ class Options:
 def bare_loop(suite_name: str) -> Callable[[], int]:
     """One GAN in a plain PyTorch loop with torch.optim.Adam: what a practitioner would write. Returns updates made."""
     torch.set_num_threads(1)
-    suite = get_suite(suite_name)
-    data = cached_data(suite.data, suite.resolution, None, False)
-    pair = build(suite.backbone, data.sample_shape, **dict(suite.backbone_options))
+    task = get_suite(suite_name).tasks[0]
+    data = cached_data(task.data, task.resolution, None, False)
+    pair = build(task.backbone, data.sample_shape, **dict(task.backbone_options))
     rng = torch.Generator().manual_seed(0)
     initialise(pair.generator, rng)
     initialise(pair.discriminator, rng)
@@ -66,7 +66,7 @@ def bare_loop(suite_name: str) -> Callable[[], int]:
     optimizers = [
         torch.optim.Adam(module.parameters(), 2e-4, betas=(0.5, 0.999)) for module in (generator, discriminator)
     ]
-    batch = suite.batch_size
+    batch = task.batch_size
 
     def work() -> int:
         real = data.batch(torch.randint(len(data), (batch,), generator=rng))
@@ -120,7 +120,7 @@ def environment(suite_name: str, num_envs: int, **options: Any) -> tuple[Callabl
         start = time.perf_counter()
         env.step(actions)
         watch.total += time.perf_counter() - start
-        return num_envs * env.core.suite.updates_per_step
+        return num_envs * env.core.task.updates_per_step
 
     return work, watch
 
@@ -132,7 +132,7 @@ def population(suite_name: str, num_envs: int) -> Callable[[], int]:
     )
     env.reset(seed=0)
     knobs = {name: torch.full((num_envs,), 2e-4) for name in ("lr_g", "lr_d")}
-    steps = env.core.suite.updates_per_step
+    steps = env.core.task.updates_per_step
 
     def work() -> int:
         env.core.population.update(knobs, steps)

@@ -59,19 +59,22 @@ def main() -> None:
     evaluator = Evaluator(EnvConfig(suite=suite.name, knobs=("lr_g", "lr_d"), device=options.device), options.num_envs)
     rng = np.random.default_rng(options.seed)
     instances = [suite.sample(rng) for _ in range(options.screening + options.final)]
-    grid = np.geomspace(*suite.start_range, options.points)
+    if len(suite.tasks) > 1:
+        raise ValueError(f"suite {suite.name!r} has several tasks; the best constant rates are those of one")
+    (task,) = suite.tasks
+    grid = np.geomspace(*task.start_range, options.points)
     pairs = list(itertools.product(grid, grid))
     started = time.monotonic()
     first = score(evaluator, pairs, instances[: options.screening], "screening")
     finalists = sorted(pairs, key=lambda pair: first[pair])[: max(1, len(pairs) // 8)]
     second = score(evaluator, finalists, instances[options.screening :], "final")
     lr_g, lr_d = min(finalists, key=lambda pair: second[pair])
-    updates = suite.decisions * suite.updates_per_step
+    updates = task.decisions * task.updates_per_step
     record = {
         "lr_g": lr_g,
         "lr_d": lr_d,
         "iqm": second[lr_g, lr_d],
-        "metric": evaluator.core.grader.metric,
+        "metric": evaluator.metric,
         "gan_updates": updates * (len(pairs) * options.screening + len(finalists) * options.final),
         "seconds": round(time.monotonic() - started),
         "screening": [[*pair, first[pair]] for pair in pairs],
@@ -89,7 +92,7 @@ def score(
     jobs = [instance for pair in pairs for instance in with_rates(instances, *pair)]
     total = sum(instance.decisions * instance.updates_per_step for instance in jobs)
     with tqdm(total=total, unit="update", desc=label, dynamic_ncols=True, disable=None) as bar:
-        grades = finals(evaluator.evaluate(NoopPredictor(evaluator.core.codec), jobs, bar.update))
+        grades = finals(evaluator.evaluate(NoopPredictor(evaluator.codec), jobs, bar.update))
     rows = grades.reshape(len(pairs), len(instances))
     return {pair: float(interquartile_mean(row)) for pair, row in zip(pairs, rows, strict=True)}
 

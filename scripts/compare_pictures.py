@@ -43,22 +43,24 @@ def main() -> None:
         raise ValueError(f"{options.run_dir} is no run folder: {error.strerror}") from None
     environment = settings["environment"]
     environment |= {"cache_dir": None, "progress": True, "knobs": tuple(environment["knobs"])}
-    if environment["backbone_options"] is not None:
-        environment["backbone_options"] = tuple(map(tuple, environment["backbone_options"]))
+    for name in ("backbone_options", "constants"):
+        if environment[name] is not None:
+            environment[name] = tuple(map(tuple, environment[name]))
     with warnings.catch_warnings():  # about training, which is over
         warnings.simplefilter("ignore")
-        policy = ALGORITHMS[settings["algo"]].cls.load(options.run_dir / "policy.zip", device="cpu")
+        policy = ALGORITHMS[settings["options"]["algo"]].cls.load(options.run_dir / "policy.zip", device="cpu")
     evaluator = Evaluator(EnvConfig(**environment), ROWS)
     # The first held-out starts, chosen before anything was seen of them.
-    instances = evaluator.core.suite.instances("test")[:ROWS]
-    methods: dict[str, Predictor] = {"left alone": NoopPredictor(evaluator.core.codec), settings["algo"]: policy}
+    instances = evaluator.suite.instances("test")[:ROWS]
+    codec = evaluator.codec
+    methods: dict[str, Predictor] = {"left alone": NoopPredictor(codec), settings["options"]["algo"]: policy}
     pictures = {}
     for name, predictor in methods.items():
         records = evaluator.evaluate(predictor, instances)
-        core = evaluator.core
-        count = 16 if core.data.is_image else 512
+        core, data = evaluator.core(instances[0]), evaluator.core(instances[0]).data_of(0)
+        count = 16 if data.is_image else 512
         pictures[name] = [
-            (draw_samples(core.samples(row, count), core.data), record.final) for row, record in enumerate(records)
+            (draw_samples(core.samples(row, count), data), record.final) for row, record in enumerate(records)
         ]
     figure = Figure(figsize=(2.2 * ROWS, 2.2 * len(methods) + 0.6), layout="constrained")
     axes = np.atleast_2d(figure.subplots(len(methods), ROWS))
@@ -75,7 +77,7 @@ def main() -> None:
         axes[row, 0].set_ylabel(name)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(options.output, dpi=110)
-    print(f"wrote {options.output} ({evaluator.core.grader.metric} below each picture; lower is better)")
+    print(f"wrote {options.output} ({evaluator.metric} below each picture; lower is better)")
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from agents.report import comparison_table, evaluation_json, one_sided_warning
 from agents.run_folder import RunFolder, provenance
 from agents.sb3 import ChooseByValidation, build_model, make_training_env
 from agents.statistics import Summary, summarise
-from gan_env import EnvConfig, GanInstance
+from gan_env import ActionCodec, EnvConfig, GanInstance, get_suite
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,8 @@ class Options:
     """Another generator/discriminator pair than the suite's."""
     data: str | None = None
     """Another data set than the suite's, or folder:PATH for your own images."""
+    loss: str | None = None
+    """Another adversarial loss than the suite's."""
     resolution: int | None = None
     """Other pixels than the suite's."""
     total_timesteps: int | None = None
@@ -56,13 +58,13 @@ class Options:
     device: str = "cpu"
     """Where the GANs train: cpu, cuda or cuda:INDEX."""
     action_type: str | None = None
-    """discrete or continuous."""
+    """discrete, multidiscrete, continuous or absolute; by default what the algorithm takes."""
     knobs: str | None = None
     """What the agent turns, e.g. lr_g,lr_d,fm_weight."""
     reward: str | None = None
-    """Reward preset."""
+    """Reward preset, or terms with weights, e.g. quality=1,stability=0.02."""
     observation: str | None = None
-    """Feature groups joined by '+': default, absolute, quality."""
+    """Feature groups joined by '+'; --list names all."""
     run_dir: Path | None = None
     """Folder to write, new or empty; by default runs/SUITE-ALGO-SEED-TIME."""
     cache_dir: Path | None = None
@@ -100,13 +102,15 @@ def train(options: Options) -> None:
 
     name = f"{options.suite}-{options.algo}-{options.seed}-{datetime.now():%Y%m%d-%H%M%S}"
     folder = RunFolder(options.run_dir or Path("runs") / name)
-    console.print(f"preparing {config.resolved_suite().data} ...", highlight=False)
+    names = ", ".join(dict.fromkeys(task.data for task in config.resolved_suite().all_tasks()))
+    console.print(f"preparing {names} ...", highlight=False)
     env = make_training_env(num_envs, dataclasses.asdict(config))
     env.seed(options.seed)
     model = build_model(options.algo, env, options.seed, algorithm_options)
-    suite = env.env.core.suite
+    suite = config.resolved_suite()
     validation, test = suite.instances("validation"), suite.instances("test")
     evaluator = Evaluator(config, min(num_envs, len(validation)))
+    updates_per_step = sum(task.updates_per_step for task in suite.tasks) / len(suite.tasks)
     folder.create()
     folder.write_json(
         "config.json",
@@ -116,7 +120,7 @@ def train(options: Options) -> None:
     )
     console.print(
         f"{options.algo} on {suite.name}: {num_envs} GANs at once, {total_timesteps} steps of "
-        f"{suite.updates_per_step} updates; writing {folder.path} (tensorboard --logdir {folder.path})",
+        f"{updates_per_step:g} updates; writing {folder.path} (tensorboard --logdir {folder.path})",
         highlight=False,
     )
 
@@ -130,11 +134,11 @@ def train(options: Options) -> None:
         model.learn(
             total_timesteps,
             callback=[
-                ProgressBar(total_timesteps, suite.updates_per_step, enabled=options.progress),
+                ProgressBar(total_timesteps, updates_per_step, enabled=options.progress),
                 GanLogger(writer),
                 choose,
             ],
-            log_interval=max(1, suite.decisions if options.algo == "dqn" else 1),
+            log_interval=max(1, suite.tasks[0].decisions if options.algo == "dqn" else 1),
         )
     chosen_at, validation_iqm, _ = min(choose.history, key=lambda trial: trial[1])
     console.print(
@@ -147,7 +151,7 @@ def train(options: Options) -> None:
     records = grade(options.algo, model, evaluator, test, options)
     grades = {method: finals(rows) for method, rows in records.items()}
     summaries = summarise(grades)
-    metric = evaluator.core.grader.metric
+    metric = evaluator.metric
     folder.write_json("evaluation.json", evaluation_json(suite.name, metric, test, summaries))
     record_hyperparameters(writer, options, algorithm_options, summaries, validation_iqm)
     writer.close()
@@ -167,7 +171,7 @@ def env_options(options: Options, preset: Mapping[str, Any]) -> dict[str, Any]:
     """Options of the environment: the preset's, then the command line's, then those of --env."""
     given = {
         name: getattr(options, name)
-        for name in ("backbone", "data", "resolution", "knobs", "reward", "observation")
+        for name in ("backbone", "data", "loss", "resolution", "knobs", "reward", "observation")
         if getattr(options, name) is not None
     }
     action_type = options.action_type or ALGORITHMS[options.algo].action_types[0]
@@ -189,21 +193,25 @@ def grade(
     name: str, policy: Predictor, evaluator: Evaluator, test: Sequence[GanInstance], options: Options
 ) -> dict[str, list[EpisodeRecord]]:
     """Play the policy and the reference methods on the test instances."""
-    codec = evaluator.core.codec
-    noop = NoopPredictor(codec)
-    methods: dict[str, tuple[Predictor, Sequence[GanInstance]]] = {
-        name: (policy, test),
-        "noop": (noop, test),
-        "random": (RandomPredictor(codec.space, options.seed), test),
+    own, turns = evaluator.codec, ActionCodec("discrete", evaluator.config.knobs, evaluator.config.moves)
+    noop = NoopPredictor(turns)  # whatever the agent's action type
+    methods: dict[str, tuple[Predictor, Sequence[GanInstance], ActionCodec]] = {
+        name: (policy, test, own),
+        "noop": (noop, test, turns),
+        "random": (RandomPredictor(own.space, options.seed), test, own),
     }
-    rates = best_static_rates(options.suite) if options.data is None and options.backbone is None else None
+    as_published = evaluator.suite == get_suite(options.suite)
+    rates = best_static_rates(options.suite) if as_published else None
     if rates is not None:
-        methods["best_static"] = (noop, with_rates(test, *rates))
-    total = sum(sum(i.decisions * i.updates_per_step for i in instances) for _, instances in methods.values())
+        methods["best_static"] = (noop, with_rates(test, *rates), turns)
+    total = sum(sum(i.decisions * i.updates_per_step for i in instances) for _, instances, _ in methods.values())
     with tqdm(
         total=total, unit="update", desc="grading", disable=None if options.progress else True, dynamic_ncols=True
     ) as bar:
-        return {m: evaluator.evaluate(p, instances, bar.update) for m, (p, instances) in methods.items()}
+        return {
+            method: evaluator.evaluate(predictor, instances, bar.update, codec)
+            for method, (predictor, instances, codec) in methods.items()
+        }
 
 
 def record_hyperparameters(

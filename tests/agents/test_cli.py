@@ -9,7 +9,7 @@ from gan_backbones import BACKBONES, LOSSES
 from gan_backbones.data import DATA_SETS
 from gan_env import KNOBS, SUITES, EnvConfig
 from gan_env.knobs import ACTION_TYPES
-from gan_env.observation import GROUPS
+from gan_env.observation import groups
 from gan_env.reward import PRESETS as REWARDS
 
 
@@ -88,7 +88,7 @@ def test_everything_known_is_printed(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     print_known()
     text = capsys.readouterr().out
-    for table in (ALGORITHMS, SUITES, DATA_SETS, BACKBONES, LOSSES, KNOBS, ACTION_TYPES, GROUPS, REWARDS):
+    for table in (ALGORITHMS, SUITES, DATA_SETS, BACKBONES, LOSSES, KNOBS, ACTION_TYPES, groups(), REWARDS):
         assert all(name in text for name in table)
     assert "folder:PATH" in text
 

@@ -25,7 +25,7 @@ def evaluator():
 @pytest.fixture
 def instances(evaluator):
     """Six, from moderate rates, which is more than there are rows."""
-    return with_rates(evaluator.core.suite.instances("test")[:6], 1e-3, 1e-3)
+    return with_rates(evaluator.suite.instances("test")[:6], 1e-3, 1e-3)
 
 
 class Script:
@@ -50,9 +50,9 @@ class Saboteur(NoopPredictor):
     def predict(self, observation, state=None, episode_start=None, deterministic=False):
         if self._left == 0:
             population = self._core.population
-            saved = population.state_dict()
+            saved, data = population.state_dict(), self._core.data_of(self._row)
             saved["tensors"][0][self._row, 0] = math.nan
-            population.load_state_dict(saved, {self._core.data.fingerprint: self._core.data})
+            population.load_state_dict(saved, {data.fingerprint: data})
         self._left -= 1
         return super().predict(observation, state, episode_start, deterministic)
 
@@ -67,7 +67,7 @@ def test_records_say_what_happened(evaluator, instances):
         assert record.decisions == 4 and not record.failed
         assert record.actions == (up, down, 0, up)
         np.testing.assert_allclose(record.log10_knobs, path, atol=1e-9)
-        assert 0 < record.final < evaluator.core.suite.worst_grade and math.isfinite(record.episode_return)
+        assert 0 < record.final < evaluator.suite.tasks[0].worst_grade and math.isfinite(record.episode_return)
     assert len(set(finals(records))) == 6 and finals(records).tolist() == [record.final for record in records]
 
 
@@ -86,7 +86,7 @@ def test_a_record_is_what_the_environment_does(evaluator, instances):
 
 
 def test_the_grade_is_not_the_proxy(evaluator, instances):
-    records = evaluator.evaluate(NoopPredictor(evaluator.core.codec), instances)
+    records = evaluator.evaluate(NoopPredictor(evaluator.codec), instances)
     assert all(record.final != record.final_proxy for record in records)
     assert all(record.final == pytest.approx(record.final_proxy, rel=0.5) for record in records), "but alike"
 
@@ -97,29 +97,30 @@ def test_predictors_are_asked_as_sb3_is(evaluator, instances):
     states, starts, deterministic, shapes = zip(*script.asked, strict=True)
     assert states == (None, 1, 2, 3), "the state is handed back"
     assert starts == ([True] * 4, *[[False] * 4] * 3) and all(deterministic)
-    assert set(shapes) == {(4, *evaluator.core.observer.space.shape)}
+    assert set(shapes) == {(4, *evaluator.core(instances[0]).observer.space.shape)}
 
 
 def test_a_run_that_ends_early_is_graded_at_the_worst(evaluator, instances):
-    calm = evaluator.evaluate(NoopPredictor(evaluator.core.codec), instances[:4])
-    records = evaluator.evaluate(Saboteur(evaluator.core, row=1, decision=2), instances[:4])
+    calm = evaluator.evaluate(NoopPredictor(evaluator.codec), instances[:4])
+    records = evaluator.evaluate(Saboteur(evaluator.core(instances[0]), row=1, decision=2), instances[:4])
     failed = records[1]
     assert failed.failed and failed.decisions == 3 and len(failed.actions) == len(failed.log10_knobs) == 3
-    assert failed.final == evaluator.core.suite.worst_grade and failed.final_proxy == evaluator.core.suite.worst_proxy
+    (task,) = evaluator.suite.tasks
+    assert failed.final == task.worst_grade and failed.final_proxy == task.worst_proxy
     assert failed.episode_return < -2
     others = [0, 2, 3]
     assert [records[row] for row in others] == [calm[row] for row in others], "nobody else notices"
 
 
 def test_results_do_not_depend_on_the_order_of_calls(evaluator, instances):
-    noop = NoopPredictor(evaluator.core.codec)
+    noop = NoopPredictor(evaluator.codec)
     first = evaluator.evaluate(noop, instances)
-    evaluator.evaluate(Saboteur(evaluator.core, row=0, decision=1), instances[::-1])
+    evaluator.evaluate(Saboteur(evaluator.core(instances[0]), row=0, decision=1), instances[::-1])
     assert evaluator.evaluate(noop, instances) == first
 
 
 def test_results_do_not_depend_on_the_order_or_number_of_rows(evaluator, instances):
-    noop = NoopPredictor(evaluator.core.codec)
+    noop = NoopPredictor(evaluator.codec)
     expected = finals(evaluator.evaluate(noop, instances))
     np.testing.assert_allclose(finals(evaluator.evaluate(noop, instances[::-1]))[::-1], expected, rtol=1e-3)
     alone = Evaluator(SMALL, 1)
@@ -138,7 +139,7 @@ def test_instances_of_different_lengths(evaluator, instances):
 
 
 def test_no_instances_no_records(evaluator):
-    assert evaluator.evaluate(NoopPredictor(evaluator.core.codec), []) == []
+    assert evaluator.evaluate(NoopPredictor(evaluator.codec), []) == []
 
 
 def test_with_rates_changes_the_rates_alone():
@@ -152,10 +153,14 @@ def test_with_rates_changes_the_rates_alone():
 @pytest.mark.parametrize("action_type", ACTION_TYPES)
 def test_predictors_without_learning(action_type):
     codec, observations = ActionCodec(action_type, ("lr_g", "lr_d")), np.zeros((5, 3), np.float32)
-    actions, state = NoopPredictor(codec).predict(observations, state="mine")
-    assert state == "mine" and len(actions) == 5
     values = np.full((5, 2), -3.0)
-    assert np.array_equal(codec.apply(values, actions), values)
+    if action_type == "absolute":
+        with pytest.raises(ValueError, match="no action keeps them"):
+            NoopPredictor(codec)
+    else:
+        actions, state = NoopPredictor(codec).predict(observations, state="mine")
+        assert state == "mine" and len(actions) == 5
+        assert np.array_equal(codec.apply(values, actions), values)
 
     draws = [RandomPredictor(codec.space, seed).predict(observations)[0] for seed in (1, 1, 2)]
     assert np.array_equal(draws[0], draws[1]) and not np.array_equal(draws[0], draws[2])
@@ -172,7 +177,7 @@ def test_random_actions_are_uniform():
 def test_continuous_decisions_are_recorded_as_tuples():
     config = dataclasses.replace(SMALL, action_type="continuous")
     evaluator = Evaluator(config, 2)
-    space = evaluator.core.codec.space
+    space = evaluator.codec.space
     (record,) = evaluator.evaluate(
         RandomPredictor(space, 3), with_rates(config.resolved_suite().instances("test")[:1], 1e-3, 1e-3)
     )

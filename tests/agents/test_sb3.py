@@ -110,7 +110,7 @@ def test_the_best_by_interquartile_mean_is_kept(env, tmp_path):
 
 def test_a_real_evaluator_fits(env, tmp_path):
     evaluator = Evaluator(EnvConfig(**SMALL), 2)
-    instances = evaluator.core.suite.instances("validation")[:3]
+    instances = evaluator.suite.instances("validation")[:3]
     model = build_model("dqn", env, 0, {"learning_starts": 4})
     updates = []
     choose = ChooseByValidation(evaluator, instances, [6], tmp_path / "policy.zip", updates.append)

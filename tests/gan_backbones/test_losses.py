@@ -6,8 +6,16 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from gan_backbones import LOSSES, REGULARISERS, AdversarialLoss, register_loss
-from gan_backbones.regularisers import feature_matching
+from gan_backbones import LOSSES, OPTIONAL_KNOBS, REGULARISERS, AdversarialLoss, register_loss
+from gan_backbones.regularisers import (
+    TEMPERATURE,
+    FeatureRegulariser,
+    GradientRegulariser,
+    contrastive,
+    feature_matching,
+    gradient_penalty,
+    r1,
+)
 
 
 def logits(rng, *shape):
@@ -25,10 +33,11 @@ def test_losses_are_per_sample(name, rng):
 @pytest.mark.parametrize("name", LOSSES)
 def test_the_players_want_opposite_things(name, rng):
     """The discriminator raises real logits and lowers fake ones, the generator raises fake ones: the argument order."""
-    real, fake = logits(rng, 5).requires_grad_(), logits(rng, 5).requires_grad_()
+    real, fake = (logits(rng, 5).clamp(-0.9, 0.9).requires_grad_() for _ in range(2))  # within everybody's targets
     real_term, fake_term = LOSSES[name].discriminator(real, fake)
     real_gradient, fake_gradient = torch.autograd.grad((real_term + fake_term).sum(), (real, fake))
-    assert (real_gradient < 0).all() and (fake_gradient > 0).all()
+    assert (real_gradient <= 0).all() and (fake_gradient >= 0).all()  # a hinge may be flat
+    assert (real_gradient < 0).any() and (fake_gradient > 0).any()
     (gradient,) = torch.autograd.grad(LOSSES[name].generator(real.detach(), fake).sum(), fake)
     assert (gradient < 0).all()
 
@@ -54,6 +63,36 @@ def test_nonsaturating_at_known_points():
     assert float(torch.autograd.grad(loss, fake)[0]) == pytest.approx(-1.0, rel=1e-12)
 
 
+def test_other_losses_at_known_points():
+    real, fake = torch.tensor([-0.5, 3.0]), torch.tensor([0.5, -3.0])
+    known = {
+        "hinge": ([1.5, 0.0], [1.5, 0.0], [-0.5, 3.0]),
+        "least_squares": ([1.125, 2.0], [1.125, 2.0], [0.125, 8.0]),
+        "wasserstein": ([0.5, -3.0], [0.5, -3.0], [-0.5, 3.0]),
+    }
+    for name, (real_expected, fake_expected, generator_expected) in known.items():
+        real_term, fake_term = LOSSES[name].discriminator(real, fake)
+        assert real_term.tolist() == real_expected and fake_term.tolist() == fake_expected
+        assert LOSSES[name].generator(real, fake).tolist() == generator_expected
+
+
+BAD_LOSSES = {
+    "discriminator must return the real and the fake term": lambda r, f: r - f,
+    "the real term must be finite and unreduced": lambda r, f: (r.mean(), f),
+    "the fake term must be finite": lambda r, f: (r, f / 0),
+    "the discriminator's loss has no gradient": lambda r, f: (r.detach(), f),
+}
+
+
+@pytest.mark.parametrize("reason", BAD_LOSSES)
+def test_a_loss_that_cannot_train_is_refused(reason):
+    with pytest.raises(ValueError, match=f"loss 'mine': {reason}"):
+        register_loss(AdversarialLoss("mine", BAD_LOSSES[reason], lambda r, f: -f))
+    with pytest.raises(ValueError, match="the generator term must be finite and unreduced"):
+        register_loss(AdversarialLoss("mine", lambda r, f: (-r, f), lambda r, f: -f.mean()))
+    assert "mine" not in LOSSES
+
+
 def test_a_taken_loss_name_is_refused():
     with pytest.raises(ValueError, match="'nonsaturating' is registered already"):
         register_loss(AdversarialLoss("nonsaturating", lambda r, f: (r, f), lambda r, f: f))
@@ -67,15 +106,52 @@ def test_feature_matching_by_hand():
     assert stacked.tolist() == [5.0, 0.0]
 
 
-@pytest.mark.parametrize("name", REGULARISERS)
-def test_regularisers_vanish_where_features_agree_and_move_only_the_generator(name, rng):
+FEATURE_TERMS = [name for name, term in REGULARISERS.items() if isinstance(term, FeatureRegulariser)]
+GRADIENT_TERMS = [name for name, term in REGULARISERS.items() if isinstance(term, GradientRegulariser)]
+
+
+@pytest.mark.parametrize("name", FEATURE_TERMS)
+def test_feature_terms_draw_generated_features_to_real_ones(name, rng):
     real = torch.randn(2, 4, 3, generator=rng, dtype=torch.float64)
     fake = torch.randn(2, 4, 3, generator=rng, dtype=torch.float64).requires_grad_()
     penalty = REGULARISERS[name].penalty(real, fake)
     assert penalty.shape == (2,) and (penalty > 0).all()
     (gradient,) = torch.autograd.grad(penalty.sum(), fake)
-    assert gradient.abs().sum() > 0
-    # A step against the gradient brings the features closer.
     with torch.no_grad():
-        assert (REGULARISERS[name].penalty(real, fake - 0.1 * gradient) < penalty).all()
-        assert REGULARISERS[name].penalty(real, real).abs().max() == 0
+        assert (REGULARISERS[name].penalty(real, fake - 0.01 * gradient) < penalty).all()
+        # Each population member by itself.
+        torch.testing.assert_close(REGULARISERS[name].penalty(real[1], fake[1]), penalty[1])
+
+
+def test_feature_matching_vanishes_where_features_agree(rng):
+    real = torch.randn(2, 4, 3, generator=rng, dtype=torch.float64)
+    assert feature_matching(real, real).abs().max() == 0
+
+
+def test_contrastive_by_hand():
+    """Two directions at right angles: similarities are 1 and 0, so every exponential is e^10 or 1."""
+    across = torch.eye(2, dtype=torch.float64)
+    same = torch.tensor([[1.0, 0.0], [1.0, 0.0]], dtype=torch.float64)
+    near, far = math.exp(1 / TEMPERATURE), 1.0
+    diverse = -math.log((near + far) / 2 / ((near + far) / 2 + far))  # the other generated sample is far
+    crowded = -math.log((near + far) / 2 / ((near + far) / 2 + near))  # and here it is the same
+    assert float(contrastive(across, across)) == pytest.approx(diverse, rel=1e-9)
+    assert float(contrastive(across, same)) == pytest.approx(crowded, rel=1e-9)
+    assert diverse < crowded
+    assert float(contrastive(across, across[:1])) == 0.0
+
+
+def test_gradient_terms_by_hand():
+    squared_norms = torch.tensor([0.0, 1.0, 4.0], dtype=torch.float64)
+    assert r1(squared_norms).tolist() == [0.0, 0.5, 2.0]
+    torch.testing.assert_close(
+        gradient_penalty(squared_norms), torch.tensor([1.0, 0.0, 1.0]).double(), atol=1e-5, rtol=0
+    )
+    slope = squared_norms.clone().requires_grad_()
+    assert torch.autograd.grad(gradient_penalty(slope).sum(), slope)[0].isfinite().all()
+
+
+def test_every_regulariser_is_of_a_known_kind_and_has_a_knob_of_its_own():
+    assert sorted(FEATURE_TERMS + GRADIENT_TERMS) == sorted(REGULARISERS)
+    knobs = [term.knob for term in REGULARISERS.values()]
+    assert len(set(knobs)) == len(knobs) and set(knobs) <= set(OPTIONAL_KNOBS)

@@ -7,18 +7,19 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from gan_backbones import BACKBONES, REGULARISERS, GanPair, GanPopulation, ReplicaSetup, build, initialise
+from gan_backbones import BACKBONES, OPTIONAL_KNOBS, GanPair, GanPopulation, ReplicaSetup, build, initialise
 from gan_backbones.data import DataSet, load_data
 from gan_backbones.lane import read_samples, store_samples
-from gan_backbones.population import STRATEGIES, TrainStats
+from gan_backbones.population import STRATEGIES
+from gan_backbones.train_stats import TrainStats
 
-REGULARISER_SETS = ((), *((name,) for name in REGULARISERS))
+KNOB_SETS = ((), *((name,) for name in OPTIONAL_KNOBS), OPTIONAL_KNOBS)
 BATCH = 4
 BETAS = ((0.5, 0.999), (0.9, 0.99), (0.0, 0.9))
 
 every_backbone = pytest.mark.parametrize("backbone", BACKBONES)
 every_strategy = pytest.mark.parametrize("strategy", STRATEGIES[1:])  # without "auto"
-every_regulariser = pytest.mark.parametrize("regularisers", REGULARISER_SETS, ids=lambda names: "+".join(names) or "-")
+every_knob = pytest.mark.parametrize("extra", KNOB_SETS, ids=lambda names: "+".join(names) or "-")
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def make(tiny_backbone):
 
 
 def knobs(population: GanPopulation, rate: float = 2e-4, **changes) -> dict[str, torch.Tensor]:
-    """Equal rates for all rows, a weight of 1/2 for every regulariser."""
+    """Equal rates for all rows, 1/2 for every other knob."""
     values = dict.fromkeys(population.knob_names, 0.5) | {"lr_g": rate, "lr_d": rate} | changes
     return {name: torch.as_tensor(value, dtype=torch.float64).expand(population.size) for name, value in values.items()}
 
@@ -68,10 +69,10 @@ def assert_close(one: GanPopulation, other: GanPopulation, tolerance: float) -> 
 # --- Strategies compute the same thing ---------------------------------------------------------------------------
 
 
-@every_regulariser
+@every_knob
 @every_backbone
-def test_stacked_equals_looped_after_fifty_updates(make, backbone, regularisers):
-    options = {"regularisers": regularisers, "workers": 1}
+def test_stacked_equals_looped_after_fifty_updates(make, backbone, extra):
+    options = {"knobs": extra, "workers": 1}
     stacked, looped = (make(backbone, range(3), strategy=strategy, **options) for strategy in ("stacked", "looped"))
     start = state(looped)
     rates = torch.tensor([2e-4, 1e-4, 2e-4], dtype=torch.float64)
@@ -88,12 +89,11 @@ def test_stacked_equals_looped_after_fifty_updates(make, backbone, regularisers)
     assert sum(moved) >= 9 and not moved[-1]
 
 
-@every_regulariser
+@every_knob
 @every_backbone
-def test_stacked_equals_looped_in_single_precision(make, backbone, regularisers):
+def test_stacked_equals_looped_in_single_precision(make, backbone, extra):
     populations = [
-        make(backbone, range(3), strategy=strategy, regularisers=regularisers, dtype=torch.float32)
-        for strategy in STRATEGIES[1:]
+        make(backbone, range(3), strategy=strategy, knobs=extra, dtype=torch.float32) for strategy in STRATEGIES[1:]
     ]
     both = [statistics(population.update(knobs(population), 1)) for population in populations]
     assert_close(*populations, 1e-4)
@@ -138,7 +138,7 @@ def test_the_same_twice(make, backbone, strategy):
 def test_one_update_equals_a_plain_pytorch_loop(make, tiny_backbone):
     """Algorithm 1 of arXiv 1406.2661 with Adam, written with torch.nn.functional and torch.optim alone."""
     seed, rates, weight = 1, {"lr_g": 1e-2, "lr_d": 3e-2}, 0.7
-    population = make("mlp", [seed], strategy="looped", regularisers=("feature_matching",))
+    population = make("mlp", [seed], strategy="looped", knobs=("fm_weight",))
     updates = 3
     population.update(knobs(population, **rates, fm_weight=weight), updates)
 
@@ -271,7 +271,7 @@ def test_an_update_of_no_row_changes_nothing(make):
 @every_strategy
 @every_backbone
 def test_a_neighbour_that_explodes_disturbs_nobody(make, backbone, strategy):
-    options = {"strategy": strategy, "workers": 1, "dtype": torch.float32, "regularisers": ("feature_matching",)}
+    options = {"strategy": strategy, "workers": 1, "dtype": torch.float32, "knobs": ("fm_weight",)}
     calm, wild = (make(backbone, range(4), **options) for _ in range(2))
     rates = torch.tensor([1e-3, 1e30, 1e-3, 1e-3], dtype=torch.float64)
     for _ in range(3):
@@ -358,7 +358,7 @@ def test_sampling_has_no_effect_on_training(make, backbone, strategy):
         watched.update(knobs(watched, 1e-3), 2)
         samples = watched.sample(5)
         watched.discriminate(samples)
-        watched.evaluate(lambda images: images.flatten(1).mean(1), watched.draw_latents(4, [1]), [1])
+        watched.evaluate(lambda images, _: images.flatten(1).mean(1), watched.draw_latents(4, [1]), [1])
         alone.update(knobs(alone, 1e-3), 2)
     assert_rows_equal(state(watched)[:-1], state(alone)[:-1], range(3))
     assert not torch.equal(state(watched)[-1], state(alone)[-1]), "fresh latents move the sampling generator"
@@ -388,8 +388,10 @@ def test_evaluating_some_rows_equals_evaluating_all(make, backbone, strategy):
     population = make(backbone, range(4), strategy=strategy, workers=2)
     population.update(knobs(population, 1e-3), 2)
     latents = population.draw_latents(5)
-    every = population.evaluate(lambda samples: samples.flatten(2).sum(2), latents)
-    some = population.evaluate(lambda samples: samples.flatten(2).sum(2), latents[[3, 1]], [3, 1])
+    every = population.evaluate(lambda samples, _: samples.flatten(2).sum(2), latents)
+    some = population.evaluate(lambda samples, _: samples.flatten(2).sum(2), latents[[3, 1]], [3, 1])
+    numbers = population.evaluate(lambda samples, rows: torch.tensor(list(rows)), latents)
+    assert numbers.tolist() == list(range(len(latents))), "a measure is told whose samples it sees"
     torch.testing.assert_close(some, every[[3, 1]], rtol=1e-10, atol=1e-10)
 
 
@@ -496,9 +498,9 @@ def test_every_sample_is_drawn_about_equally_often(tiny_backbone):
 def test_wrong_options_are_named_in_one_line(tiny_backbone):
     shape, sizes, _ = tiny_backbone("mlp")
     cases = {
-        "known: .*nonsaturating": {"loss": "wasserstein"},
+        "known: .*nonsaturating": {"loss": "wassersteen"},
         "known: auto, looped, stacked": {"strategy": "parallel"},
-        "known: .*feature_matching": {"regularisers": ("r3",)},
+        "known: .*fm_weight": {"knobs": ("r3",)},
         "batch_size must be at least 1": {"batch_size": 0},
         "size and": {"size": 0},
     }
@@ -570,7 +572,7 @@ def test_perceptrons_learn_the_ring(strategy):
     real = (data.samples[:500] @ directions).sort(0).values
     latents = population.draw_latents(500)
 
-    def distance(samples: torch.Tensor) -> torch.Tensor:
+    def distance(samples: torch.Tensor, rows: range) -> torch.Tensor:
         return ((samples @ directions).sort(1).values - real).square().mean((1, 2))
 
     start = population.evaluate(distance, latents)
@@ -579,3 +581,75 @@ def test_perceptrons_learn_the_ring(strategy):
     end = population.evaluate(distance, latents)
     assert not stats.diverged.any()
     assert (start > 0.9).all() and float((start / end).median()) > 3
+
+
+# --- Optional knobs ----------------------------------------------------------------------------------------------
+
+
+def moved(population: GanPopulation, steps: int, **changes) -> tuple[torch.Tensor, torch.Tensor]:
+    """How often each row's generator and discriminator stepped in ``steps`` updates."""
+    before = [player.adam.steps.clone() for player in (population._generator, population._discriminator)]
+    population.update(knobs(population, **changes), steps)
+    return (population._generator.adam.steps - before[0], population._discriminator.adam.steps - before[1])
+
+
+@every_strategy
+def test_the_update_ratio_gates_each_row_by_itself(make, strategy):
+    """Discriminator steps per generator step: both begin at the first tick, and thirds are counted exactly."""
+    population = make("mlp", range(5), strategy=strategy, knobs=("update_ratio",))
+    ratios = torch.tensor([1.0, 3.0, 1 / 3, 8.0, 1 / 8], dtype=torch.float64)
+    generator, discriminator = moved(population, 24, update_ratio=ratios)
+    assert generator.tolist() == [24, 8, 24, 3, 24] and discriminator.tolist() == [24, 24, 8, 24, 3]
+    # Counting goes on across calls: four times 6 ticks are 24 ticks.
+    again = make("mlp", range(5), strategy=strategy, knobs=("update_ratio",))
+    counts = [moved(again, 6, update_ratio=ratios) for _ in range(4)]
+    assert torch.equal(sum(count[0] for count in counts), generator)
+
+
+def test_a_ratio_of_one_and_a_fake_weight_of_one_change_nothing(make):
+    plain, both = make("mlp", range(2)), make("mlp", range(2), knobs=("update_ratio", "fake_weight"))
+    plain.update(knobs(plain), 5)
+    both.update(knobs(both, update_ratio=1.0, fake_weight=1.0), 5)
+    assert_close(plain, both, 1e-12)
+
+
+def test_a_gated_network_stays_bit_for_bit(make):
+    population = make("mlp", [0], knobs=("update_ratio",))
+    moved(population, 1, update_ratio=8.0)  # the generator's first step
+    weights = population._generator.parameters.matrix.clone()
+    moved(population, 7, update_ratio=8.0)
+    assert torch.equal(population._generator.parameters.matrix, weights)
+    moved(population, 1, update_ratio=8.0)
+    assert not torch.equal(population._generator.parameters.matrix, weights)
+
+
+@pytest.mark.parametrize("strategy", ["looped", "stacked"])
+@pytest.mark.parametrize("knob", ["r1_weight", "gp_weight", "fake_weight"])
+def test_the_discriminators_step_by_hand(make, strategy, knob):
+    """Without momentum Adam's first moment is the gradient: here derived sample by sample from the definition."""
+    population = make("mlp", [2], strategy=strategy, knobs=(knob,))  # BETAS[2] has no momentum
+    state_before = population.state_dict()
+    lane = population._lanes[0]
+    noise = population._draw(lane, 1, [True])
+    population.load_state_dict(state_before, {data.fingerprint: data for data in population._data})
+    pair = build("mlp", (2,), latent_size=3, width=8)
+    initial = torch.Generator().manual_seed(2)
+    initialise(pair.generator, initial)
+    initialise(pair.discriminator, initial)
+    generator, discriminator = pair.generator.double(), pair.discriminator.double()
+    real = population._pool[noise.indices[0, 0]].double()
+    fake = generator(noise.latents[0, 0]).detach()
+    weight = 3.0
+    loss = F.softplus(-discriminator(real)).mean()
+    loss = loss + (weight if knob == "fake_weight" else 1.0) * F.softplus(discriminator(fake)).mean()
+    if knob != "fake_weight":
+        total = 0.0
+        for index in range(BATCH):
+            point = real[index] if knob == "r1_weight" else fake[index] + noise.mix[0, 0, index] * (real - fake)[index]
+            point = point.clone().requires_grad_()
+            (slope,) = torch.autograd.grad(discriminator(point[None])[0], point, create_graph=True)
+            total = total + (slope.square().sum() / 2 if knob == "r1_weight" else (slope.norm() - 1) ** 2)
+        loss = loss + weight * total / BATCH
+    expected = torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(discriminator.parameters()))])
+    population.update(knobs(population, **{knob: weight}), 1)
+    torch.testing.assert_close(population._discriminator.adam.exp_avg[0], expected, rtol=1e-6, atol=1e-9)

@@ -10,9 +10,9 @@ from gan_env import ENVIRONMENTS, EnvConfig, GanBalanceEnv, GanBalanceVectorEnv
 from gan_env.balance_env import make_config
 
 BAD_VALUES = [
-    ({"suite": "rings"}, "unknown suite 'rings'; known: ring, faces"),
+    ({"suite": "rings"}, "unknown suite 'rings'; known: ring, grid, faces"),
     ({"suite": None}, "unknown suite None; known: ring"),
-    ({"action_type": "absolut"}, "unknown action type 'absolut'; known: discrete, continuous"),
+    ({"action_type": "absolut"}, "unknown action type 'absolut'; known: discrete, multidiscrete, continuous, absolute"),
     ({"knobs": ("lr_g", "lr_d", "momentum")}, "unknown knob 'momentum'; known: lr_g, lr_d, fm_weight"),
     ({"knobs": ("lr_g",)}, "lr_d is missing"),
     ({"knobs": 3}, "knobs must be names .*lr_g, lr_d, fm_weight"),
@@ -20,7 +20,16 @@ BAD_VALUES = [
     ({"moves": (0.0, -1.0)}, "1 < small < large"),
     ({"moves": 5}, "1 < small < large"),
     ({"observation": "pixels"}, "unknown observation group 'pixels'; known: default, absolute, quality"),
-    ({"reward": "fid"}, "unknown reward 'fid'; known: default, .*stability"),
+    ({"reward": "fid"}, "unknown reward 'fid'; presets: default, .*; terms, .*quality"),
+    ({"reward": "quality=much"}, "unknown reward 'quality=much'; presets"),
+    ({"reward": "quality=1,quality=2"}, "unknown reward 'quality=2'"),
+    ({"reward": None}, "reward must be a name"),
+    ({"reward": "quality=1", "measure_quality": False}, "reward 'quality=1' needs measure_quality=True"),
+    ({"loss": "hing"}, "unknown loss 'hing'; known: nonsaturating, hinge"),
+    ({"constants": 3}, "constants must be pairs"),
+    ({"constants": {"lr_g": 1e-3}}, "unknown constant 'lr_g'; known, beside the knobs: .*r1_weight"),
+    ({"constants": {"fm_weight": 1.0}}, "unknown constant 'fm_weight'; known, beside the knobs: .*r1_weight"),
+    ({"constants": {"r1_weight": 1e9}}, r"constant r1_weight must lie in \[0.001, 100\]"),
     ({"strategy": "parallel"}, "unknown strategy 'parallel'; known: auto, looped, stacked"),
     ({"device": "gpu"}, "unknown device 'gpu'; use 'cpu'"),
     ({"device": "meta"}, "device 'meta' is not supported; use 'cpu'"),
@@ -97,17 +106,28 @@ def test_values_are_normalised():
 
 
 def test_overrides_change_the_suite_and_nothing_else():
-    suite = EnvConfig(suite="ring").resolved_suite()
-    changed = EnvConfig(suite="ring", batch_size=8, updates_per_step=3, decisions=5).resolved_suite()
-    assert (changed.batch_size, changed.updates_per_step, changed.decisions) == (8, 3, 5)
-    assert dataclasses.replace(changed, batch_size=64, updates_per_step=20, decisions=25) == suite
-    sized = EnvConfig(suite="ring", backbone_options=(("width", 4),)).resolved_suite()
-    assert sized.backbone_options == {"width": 4}
+    def resolved(**options):
+        (task,) = EnvConfig(**options).resolved_suite().tasks
+        return task
+
+    task = resolved(suite="ring")
+    changed = resolved(suite="ring", batch_size=8, updates_per_step=3, decisions=5, loss="hinge")
+    assert (changed.batch_size, changed.updates_per_step, changed.decisions, changed.loss) == (8, 3, 5, "hinge")
+    assert dataclasses.replace(changed, batch_size=64, updates_per_step=20, decisions=25, loss=task.loss) == task
+    sized = resolved(suite="ring", backbone_options=(("width", 4),))
+    assert sized.backbone_options == (("width", 4),)
     # Options of one backbone mean nothing to another.
-    other = EnvConfig(suite="faces", data="ring", backbone="mlp").resolved_suite()
-    assert other.backbone == "mlp" and other.backbone_options == {}
-    same = EnvConfig(suite="ring", backbone="mlp").resolved_suite()
-    assert same.backbone_options == suite.backbone_options
+    other = resolved(suite="faces", data="ring", backbone="mlp")
+    assert other.backbone == "mlp" and other.backbone_options == ()
+    same = resolved(suite="ring", backbone="mlp")
+    assert same.backbone_options == task.backbone_options
+
+
+def test_overrides_go_for_every_task_and_equal_ones_fall_together():
+    mixed = EnvConfig(suite="mixed", decisions=3).resolved_suite()
+    assert len(mixed.tasks) == 5 and {task.decisions for task in mixed.tasks} == {3}
+    one = EnvConfig(suite="transfer-faces", data="digits").resolved_suite()
+    assert {task.data for task in one.all_tasks()} == {"digits"}
 
 
 def test_options_are_frozen_and_documented():

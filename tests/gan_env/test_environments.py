@@ -14,7 +14,7 @@ from stable_baselines3.common.env_checker import check_env as check_sb3
 
 from gan_env import ENVIRONMENTS, GanBalanceEnv, GanInstance
 from gan_env.core import COLLAPSE_REACHED, COLLAPSE_SHARE, COLLAPSE_STEPS
-from gan_env.knobs import ACTION_TYPES, KNOBS
+from gan_env.knobs import ACTION_TYPES, DEFAULT_KNOBS, KNOBS
 
 SMALL = {"suite": "ring", "updates_per_step": 2, "decisions": 20}
 
@@ -58,7 +58,7 @@ def pinned(env, **changes):
 
 def poison(env, value=math.nan, tensor=0):
     """Put one bad number into the GAN's weights (or another of its tensors)."""
-    population, data = env.core.population, env.core.data
+    population, data = env.core.population, env.core.data_of(0)
     state = population.state_dict()
     state["tensors"][tensor].view(-1)[3] = value
     population.load_state_dict(state, {data.fingerprint: data})
@@ -231,7 +231,8 @@ def test_random_steps_stay_in_the_space(make_env, env_id, action_type):
     assert ended >= 1000 // 50
 
 
-GENERATOR, DISCRIMINATOR, FEATURE_MATCHING = np.eye(len(KNOBS), dtype=np.float32)
+WIDTH = len(DEFAULT_KNOBS)
+GENERATOR, DISCRIMINATOR, FEATURE_MATCHING = np.eye(WIDTH, dtype=np.float32)
 
 EXTREMES = {
     "all up": ("continuous", itertools.repeat(np.ones(3, np.float32))),
@@ -303,7 +304,7 @@ def test_the_proxy_is_what_fresh_samples_say(make_env, env_id):
     env = make_env(env_id, updates_per_step=300, decisions=2)
     env.reset(options={"instance": pinned(env, lr_g=3e-3, lr_d=3e-3)})
     proxies = [env.step(0)[4]["fid_proxy"] for _ in range(2)]
-    samples, data = env.core.population.sample(4000)[0], env.core.data.samples[:4000]
+    samples, data = env.core.population.sample(4000)[0], env.core.data_of(0).samples[:4000]
     angles = torch.arange(16) * torch.pi / 16
     directions = torch.stack([angles.cos(), angles.sin()])
     difference = (samples @ directions).sort(0).values - (data @ directions).sort(0).values
@@ -374,7 +375,9 @@ def test_the_budget_ends_the_episode_and_is_seen_coming(make_env, env_id, action
     env = make_env(env_id, action_type=action_type, decisions=4)
     env.reset(options={"instance": pinned(env, lr_g=1e-4, lr_d=1e-4)})
     left = env.core.observer.names.index("budget_left")
-    steps = [env.step(env.core.codec.noop) for _ in range(4)]
+    codec = env.core.codec
+    calm = codec.encode(np.full((1, WIDTH), -4.0))[0] if action_type == "absolute" else codec.noop
+    steps = [env.step(calm) for _ in range(4)]
     assert [step[0][left] for step in steps] == [0.75, 0.5, 0.25, 0.0]
     assert [step[2:4] for step in steps] == [(False, False)] * 3 + [(True, False)]
     assert not steps[-1][4]["diverged"] and steps[-1][4]["reward_terms"]["failure"] == 0
@@ -396,7 +399,7 @@ def test_a_single_bad_weight_ends_the_episode(make_env, env_id, value, quality):
     assert observation[env.core.observer.names.index("diverged")] == 1.0
     assert math.isfinite(reward) and info["reward_terms"]["failure"] == -2.0
     if quality:
-        assert info["fid_proxy"] == env.core.suite.worst_proxy
+        assert info["fid_proxy"] == env.core.task.worst_proxy
     # The next episode knows nothing of it.
     observation, info = env.reset(seed=1)
     assert not info["diverged"] and observation[env.core.observer.names.index("diverged")] == 0.0
@@ -432,7 +435,7 @@ SCRIPTS = {
 def test_collapse_is_a_long_fall_from_the_episodes_best(make_env, env_id, name):
     script, collapse_at = SCRIPTS[name]
     env = make_env(env_id)
-    env.core.proxy = ScriptedProxy([HIGH, *script])
+    env.core.proxies["ring"] = ScriptedProxy([HIGH, *script])
     env.reset(options={"instance": pinned(env, lr_g=1e-5, lr_d=1e-5)})
     steps = [env.step(0)]
     while not steps[-1][2] and len(steps) < len(script):
@@ -443,12 +446,12 @@ def test_collapse_is_a_long_fall_from_the_episodes_best(make_env, env_id, name):
     else:
         assert terminated and not truncated and len(steps) == collapse_at
         assert info["collapsed"] and not info["diverged"]
-        assert info["reward_terms"]["failure"] == -2.0 and info["fid_proxy"] == env.core.suite.worst_proxy
+        assert info["reward_terms"]["failure"] == -2.0 and info["fid_proxy"] == env.core.task.worst_proxy
 
 
 def test_the_spread_of_the_last_episode_is_forgotten(make_env):
     env = make_env()
-    env.core.proxy = ScriptedProxy([HIGH, *[HIGH, LOW, LOW], HIGH, *[LOW, LOW, LOW]])
+    env.core.proxies["ring"] = ScriptedProxy([HIGH, *[HIGH, LOW, LOW], HIGH, *[LOW, LOW, LOW]])
     instance = pinned(env, lr_g=1e-5, lr_d=1e-5)
     env.reset(options={"instance": instance})
     assert not any(env.step(0)[2] for _ in range(3))
@@ -458,7 +461,7 @@ def test_the_spread_of_the_last_episode_is_forgotten(make_env):
 
 def test_samples_that_are_not_finite_end_the_episode(make_env):
     env = make_env()
-    env.core.proxy = ScriptedProxy([HIGH, HIGH, math.nan])
+    env.core.proxies["ring"] = ScriptedProxy([HIGH, HIGH, math.nan])
     env.reset(options={"instance": pinned(env, lr_g=1e-5, lr_d=1e-5)})
     assert not env.step(0)[2]
     _, _, terminated, _, info = env.step(0)

@@ -50,7 +50,7 @@ def test_an_episode(env, action):
         assert env.observation_space.contains(observation)
         observation, reward, terminated, truncated, info = env.step(action)
         proxies.append(info["fid_proxy"])
-        assert math.isfinite(reward) and not truncated and 0 < info["fid_proxy"] <= env.core.suite.worst_proxy
+        assert math.isfinite(reward) and not truncated and 0 < info["fid_proxy"] <= env.core.task.worst_proxy
         assert info["reward_terms"]["quality"] == pytest.approx(math.log(proxies[-2] / proxies[-1]), abs=1e-9)
         if terminated:
             break
@@ -78,9 +78,9 @@ def test_pictures_are_grids_of_images(env):
 
 def test_the_proxy_tells_real_digits_from_an_untrained_generator(env):
     _, info = env.reset(seed=0)
-    data = env.core.data
-    real = data.batch(range(env.core.suite.proxy_samples))
-    distance, spread = env.core.proxy.measure(real[None])[0].tolist()
+    data = env.core.data_of(0)
+    real = data.batch(range(env.core.task.proxy_samples))
+    distance, spread = env.core.proxies["faces"].measure(real[None])[0].tolist()
     assert distance < 0.3 * info["fid_proxy"] and spread == pytest.approx(1.0, abs=0.2)
 
 
@@ -99,6 +99,6 @@ def test_the_grader_is_another_judge(env):
     core: BalanceCore = env.core
     env.reset(seed=0)
     (grade,) = core.grade([0])
-    assert 0 < grade <= core.suite.worst_grade
-    assert core.grader.metric == core.suite.metric
-    assert type(core.grader._extractor) is not type(core.proxy._extractor)
+    assert 0 < grade <= core.task.worst_grade
+    assert core.grader("faces").metric == core.task.metric
+    assert type(core.grader("faces")._extractor) is not type(core.proxies["faces"]._extractor)

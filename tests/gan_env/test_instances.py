@@ -9,7 +9,7 @@ import pytest
 
 from gan_backbones import BACKBONES, LOSSES
 from gan_backbones.data import DATA_SETS
-from gan_env.instances import SPLITS, SUITES, get_suite, register_suite
+from gan_env.instances import SPLITS, SUITES, Suite, get_suite, register_suite
 
 every_suite = pytest.mark.parametrize("name", SUITES)
 TORCH_SEED_BITS = 32
@@ -50,8 +50,9 @@ def test_splits_are_disjoint_for_the_generators_that_they_seed(name):
 @every_suite
 def test_starting_rates_are_log_uniform_and_independent(name):
     suite, rng = get_suite(name), np.random.default_rng(0)
+    (start_range,) = {task.start_range for task in suite.tasks}
     rates = np.log10([(i.lr_g, i.lr_d) for i in (suite.sample(rng) for _ in range(4000))])
-    low, high = np.log10(suite.start_range)
+    low, high = np.log10(start_range)
     assert rates.min() >= low and rates.max() <= high
     positions = (rates - low) / (high - low)
     # Uniform in [0, 1]: standard errors of the mean, the variance and the correlation are 0.005, 0.0012 and 0.016.
@@ -66,19 +67,50 @@ def test_a_draw_depends_on_its_generator_alone(name):
     suite = get_suite(name)
     one, same, other = (suite.sample(np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert one == same and one != other
-    assert one.population_key() == other.population_key()
 
 
 @every_suite
-def test_instances_say_what_their_suite_says(name):
-    suite = get_suite(name)
-    instance = suite.instances("test")[0]
-    plain = json.loads(json.dumps(instance.to_dict()))
-    assert plain["backbone_options"] == dict(suite.backbone_options)
-    for field in ("data", "resolution", "backbone", "loss", "batch_size", "updates_per_step", "decisions"):
-        assert plain[field] == getattr(suite, field)
-    assert suite.data in DATA_SETS and suite.backbone in BACKBONES and suite.loss in LOSSES
-    assert suite.worst_grade > 0 and suite.worst_proxy > 0
+def test_instances_say_what_their_task_says(name):
+    suite, rng = get_suite(name), np.random.default_rng(0)
+    for split in SPLITS:
+        tasks = {task.data: task for task in suite.tasks_of(split)}
+        assert len(tasks) == len(suite.tasks_of(split)), "an instance's data set tells its task"
+        drawn = [suite.sample(rng, split) for _ in range(60)]
+        assert {instance.data for instance in drawn} == set(tasks)
+        for instance in drawn:
+            task = tasks[instance.data]
+            plain = json.loads(json.dumps(instance.to_dict()))
+            assert plain["backbone_options"] == dict(task.backbone_options)
+            for field in ("resolution", "backbone", "loss", "batch_size", "updates_per_step", "decisions"):
+                assert plain[field] == getattr(task, field)
+            assert instance.population_key() == task.population_key()
+    for task in suite.all_tasks():
+        assert task.data in DATA_SETS and task.backbone in BACKBONES and task.loss in LOSSES
+        assert task.worst_grade > 0 and task.worst_proxy > 0 and task.noop_grade > 0
+
+
+@every_suite
+def test_tasks_that_share_a_population_are_measured_alike(name):
+    kinds = {}
+    for task in get_suite(name).all_tasks():
+        measured = (task.proxy_samples, task.grade_samples, task.worst_proxy, task.worst_grade)
+        assert kinds.setdefault(task.population_key(), measured) == measured
+
+
+def test_a_transfer_suite_is_tested_on_what_it_never_trained_on():
+    names = [name for name in SUITES if name.startswith("transfer-")]
+    assert len(names) == 5
+    for name in names:
+        suite = get_suite(name)
+        (test,) = {instance.data for instance in suite.instances("test")}
+        seen = {instance.data for instance in suite.instances("validation")} | {task.data for task in suite.tasks}
+        assert test not in seen and len(seen) == 4
+
+
+def test_a_draw_can_be_confined_to_some_tasks():
+    suite, rng = get_suite("mixed"), np.random.default_rng(0)
+    drawn = {suite.sample(rng, accept=lambda task: task.backbone == "dcgan").data for _ in range(40)}
+    assert drawn == {task.data for task in suite.tasks} - {"ring"}
 
 
 def test_suites_differ_in_their_held_out_seeds():
@@ -87,9 +119,11 @@ def test_suites_differ_in_their_held_out_seeds():
 
 
 def test_unknown_names_are_refused():
-    with pytest.raises(ValueError, match="unknown suite 'rings'; known: ring, faces"):
+    with pytest.raises(ValueError, match="unknown suite 'rings'; known: ring, grid, faces"):
         get_suite("rings")
     with pytest.raises(ValueError, match="split must be one of validation, test, not 'train'"):
         get_suite("ring").instances("train")
+    with pytest.raises(ValueError, match="suite 'empty' has no tasks"):
+        register_suite(Suite("empty", "nothing", ()))
     with pytest.raises(ValueError, match="suite 'ring' is registered already"):
         register_suite(SUITES["ring"])

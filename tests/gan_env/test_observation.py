@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from gan_backbones import TrainStats
 from gan_env.knobs import DEFAULT_KNOBS, RATE_KNOBS
-from gan_env.observation import GROUPS, Observer, describe, feature_table, parse_groups
+from gan_env.observation import Feature, Observer, feature_table, groups, parse_groups, register_feature
 
+GROUPS = ("default", "absolute", "quality")
 EVERY_GROUPS = [
     ("default", *chosen) for size in range(len(GROUPS)) for chosen in itertools.combinations(GROUPS[1:], size)
 ]
@@ -37,7 +38,7 @@ def test_names_space_and_vector_have_one_length(groups, knobs, history, measurem
     assert np.isfinite(observer.space.low).all() and np.isfinite(observer.space.high).all()
     lagged = [feature for feature in observer.features if feature.history]
     assert len(observer.names) == len(observer.features) + (history - 1) * len(lagged)
-    assert {name.split("[")[0] for name in observer.names} == set(describe(knobs, groups))
+    assert {name.split("[")[0] for name in observer.names} == {f.name for f in feature_table(knobs, groups)}
     for vector in observer.vector.numpy():
         assert observer.space.contains(vector)
     observer.push([0, 1], measurement(2))
@@ -132,10 +133,10 @@ def test_only_the_rows_asked_for_change(measurement):
 
 def test_default_features_do_not_know_absolute_rates(measurement):
     """The same game a decade lower looks the same, unless the absolute group is asked for."""
-    for groups, equal in ((("default",), True), (("default", "quality"), True), (("default", "absolute"), False)):
+    for shown, equal in ((("default",), True), (("default", "quality"), True), (("default", "absolute"), False)):
         vectors = []
         for shift in (0.0, -1.0):
-            observer = Observer(DEFAULT_KNOBS, groups, 1, 1)
+            observer = Observer(DEFAULT_KNOBS, shown, 1, 1)
             log_knobs = torch.tensor([-2.0, -3.0, 0.0]) + shift
             observer.push([0], measurement(log_knobs=log_knobs, start_log_knobs=torch.tensor([-3.0] * 3) + shift))
             vectors.append(observer.vector)
@@ -159,3 +160,25 @@ def test_groups_are_parsed():
 def test_a_history_of_nothing_is_refused():
     with pytest.raises(ValueError, match="history must be at least 1"):
         Observer(DEFAULT_KNOBS, ("default",), 0, 1)
+
+
+def test_a_feature_of_ones_own(monkeypatch, measurement):
+    monkeypatch.setattr("gan_env.observation._CUSTOM", [])  # forgotten after the test
+    feature = Feature("gap", "mine", -1, 1, True, "difference of the losses", lambda m: m.stats.loss_g - m.stats.loss_d)
+    register_feature(feature)
+    assert groups() == (*GROUPS, "mine") and parse_groups("default+mine") == ("default", "mine")
+    observer = Observer(RATE_KNOBS, ("default", "mine"), 2, 1)
+    assert observer.names[-2:] == ("gap", "gap[1]")
+    observer.push([0], measurement(loss_g=0.75, loss_d=0.5))
+    observer.push([0], measurement(loss_g=9.0, loss_d=0.5))
+    assert observer.vector[0, -2:].tolist() == [1.0, 0.25]
+    # Those who did not ask see nothing of it.
+    assert "gap" not in Observer(RATE_KNOBS, GROUPS, 2, 1).names
+    for reason, changes in (
+        ("feature 'gap' is registered already", {}),
+        ("'other' needs a group of its own, not 'default'", {"name": "other", "group": "default"}),
+        ("'other' needs finite bounds around its neutral value", {"name": "other", "low": 0.5}),
+        ("'other' must give one number per row", {"name": "other", "compute": lambda m: m.stats.loss_g.mean()}),
+    ):
+        with pytest.raises(ValueError, match=reason):
+            register_feature(dataclasses.replace(feature, **changes))

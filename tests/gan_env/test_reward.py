@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gan_backbones import TrainStats
-from gan_env.reward import FAILURE_PENALTY, PRESETS, TERMS, get_preset, reward_terms
+from gan_env.reward import (
+    FAILURE_PENALTY,
+    PRESETS,
+    TERMS,
+    RewardTerm,
+    parse_reward,
+    register_reward_term,
+    reward_terms,
+)
 
 distances = st.floats(1e-9, 1e4)
 losses = st.floats(allow_nan=True, allow_infinity=True, min_value=None)
@@ -76,7 +84,7 @@ def test_rows_are_rewarded_by_themselves(measurement):
 
 def test_freezing_the_game_earns_nothing():
     """Stability never pays, and stays small beside quality."""
-    preset = get_preset("default")
+    preset = parse_reward("default")
     assert 0 < preset["stability"] < 0.1 * preset["quality"]
     assert preset["failure"] > 0
 
@@ -84,15 +92,62 @@ def test_freezing_the_game_earns_nothing():
 @pytest.mark.parametrize("preset", PRESETS)
 def test_presets_name_terms(preset):
     assert set(PRESETS[preset]) <= set(TERMS)
-    assert get_preset(preset) is PRESETS[preset]
+    assert parse_reward(preset) is PRESETS[preset]
 
 
 def test_only_quality_needs_the_proxy(measurement):
-    before, after = measurement(distance=math.nan), measurement(distance=math.nan, loss_d=1.0)
+    before, after = (
+        measurement(distance=math.nan, start_distance=math.nan, budget_left=left, loss_d=loss)
+        for left, loss in ((0.1, 0.5), (0.0, 1.0))
+    )
     for name, term in TERMS.items():
         assert bool(term.compute(before, after).isfinite()) != term.needs_quality, name
 
 
 def test_an_unknown_preset_is_refused():
-    with pytest.raises(ValueError, match="unknown reward 'fid'; known: default"):
-        get_preset("fid")
+    with pytest.raises(ValueError, match="unknown reward 'fid'; presets: default"):
+        parse_reward("fid")
+
+
+def test_written_out_weights_are_read():
+    assert parse_reward("quality=1,stability=0.02") == {"quality": 1.0, "stability": 0.02}
+    assert parse_reward("loss_gap=-2.5e-1") == {"loss_gap": -0.25}
+    for wrong in ("quality", "quality=nan", "quality=1,", "quality=1,quality=1", "speed=1"):
+        with pytest.raises(ValueError, match="unknown reward"):
+            parse_reward(wrong)
+
+
+def test_final_quality_pays_the_whole_fall_once(measurement):
+    """At the end of the budget or of the run, and nowhere before: the dense terms' sum, all at once."""
+    term = TERMS["final_quality"].compute
+    start, middle = measurement(distance=8.0, start_distance=8.0), measurement(distance=4.0, start_distance=8.0)
+    assert float(term(start, middle)) == 0.0
+    end = measurement(distance=2.0, start_distance=8.0, budget_left=0.0)
+    assert float(term(middle, end)) == pytest.approx(math.log(4))
+    failed = measurement(distance=10.0, start_distance=8.0, failed=True)
+    assert float(term(middle, failed)) == pytest.approx(math.log(0.8))
+    assert float(term(failed, failed)) == 0.0
+
+
+def test_the_sources_signals_by_hand(measurement):
+    delta, gap = TERMS["d_loss_delta"].compute, TERMS["loss_gap"].compute
+    assert float(delta(measurement(loss_d=0.9), measurement(loss_d=0.6))) == pytest.approx(0.3)
+    assert float(delta(measurement(loss_d=0.1), measurement(loss_d=5.0))) == -1.0
+    assert float(delta(measurement(loss_d=0.0), measurement(loss_d=0.6))) == 0.0  # nothing to compare with
+    assert float(gap(measurement(), measurement(loss_g=3.0, loss_d=0.5))) == pytest.approx(-2.5)
+    for bad in (math.nan, math.inf):
+        assert float(delta(measurement(loss_d=0.9), measurement(loss_d=bad))) == 0.0
+        assert float(gap(measurement(), measurement(loss_g=bad))) == -10.0
+
+
+def test_a_term_of_ones_own(monkeypatch):
+    monkeypatch.setattr("gan_env.reward._TERMS", dict(TERMS))  # forgotten after the test
+    with pytest.raises(ValueError, match="'quality' is registered already"):
+        register_reward_term(TERMS["quality"])
+    for reason, name, compute in (
+        ("bad reward term name 'two words'", "two words", lambda before, after: after.budget_left),
+        ("'mine' must give one finite number per row", "mine", lambda before, after: after.budget_left.mean()),
+        ("'mine' must give one finite number per row", "mine", lambda before, after: after.stats.loss_d),
+    ):
+        with pytest.raises(ValueError, match=reason):
+            register_reward_term(RewardTerm(name, "one of mine", False, compute))

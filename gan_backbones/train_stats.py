@@ -1,0 +1,49 @@
+"""What a population says about the updates that it made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from gan_backbones.lane import Logits, Norms
+
+
+@dataclass(frozen=True)
+class TrainStats:
+    """Statistics of the updates of one call, ``(N,)`` each. A diverged row may hold non-finite numbers.
+
+    Logits are those of the discriminator's step, in training mode. The losses are canonical (softplus of the logits),
+    whatever loss is trained. Update ratios are taken after the last update: the norm of the step that each optimizer
+    would repeat at its present learning rate, over the norm of its weights.
+    """
+
+    real_accuracy: Tensor
+    fake_accuracy: Tensor
+    real_logit: Tensor
+    fake_logit: Tensor
+    loss_g: Tensor
+    loss_d: Tensor
+    update_ratio_g: Tensor
+    update_ratio_d: Tensor
+    diverged: Tensor
+    """Boolean: a weight or a logit is not finite."""
+
+
+def measure_updates(logits: Logits, norms: Norms) -> TrainStats:
+    """Statistics of some rows from what their discriminators saw and from the norms after the last update."""
+    real, fake = logits.real.flatten(1), logits.fake.flatten(1)
+    finite = (real.sum(1) + fake.sum(1)).isfinite() & norms.weights.isfinite().all(1)
+    ratio_g, ratio_d = (norms.steps / norms.weights).unbind(1)
+    return TrainStats(
+        real_accuracy=(real > 0).to(real.dtype).mean(1),
+        fake_accuracy=(fake < 0).to(fake.dtype).mean(1),
+        real_logit=real.mean(1),
+        fake_logit=fake.mean(1),
+        loss_g=F.softplus(-fake).mean(1),
+        loss_d=(F.softplus(-real) + F.softplus(fake)).mean(1),
+        update_ratio_g=ratio_g,
+        update_ratio_d=ratio_d,
+        diverged=~finite,
+    )

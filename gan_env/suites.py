@@ -1,0 +1,64 @@
+"""The suites that come with the project."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from gan_env.instances import Suite, Task, register_suite
+
+_POINTS = Task(
+    data="ring",
+    resolution=None,
+    backbone="mlp",
+    backbone_options=(("latent_size", 8), ("width", 64)),
+    batch_size=64,
+    updates_per_step=20,
+    decisions=25,
+    metric="squared sliced W2, n=2048",
+    worst_grade=10.0,
+    worst_proxy=10.0,
+    proxy_samples=512,
+    grade_samples=2048,
+)
+_IMAGES = Task(
+    data="faces",
+    resolution=16,
+    backbone="dcgan",
+    backbone_options=(("latent_size", 32), ("width", 8)),
+    batch_size=16,
+    updates_per_step=10,
+    decisions=30,
+    metric="FD efficientnet-lite0@64/6, n=256",
+    worst_grade=4000.0,
+    worst_proxy=10.0,
+    proxy_samples=128,
+    grade_samples=256,
+)
+_FEWER = {"validation": 32, "test": 32}
+
+RING = _POINTS
+GRID = dataclasses.replace(_POINTS, data="grid")
+FACES = _IMAGES
+DIGITS, GLYPHS, PHOTOS = (dataclasses.replace(_IMAGES, data=data) for data in ("digits", "glyphs", "photos"))
+RGB_DIGITS = dataclasses.replace(_IMAGES, data="digits-rgb")
+_FIVE = {"mixtures": RING, "digits": RGB_DIGITS, "faces": FACES, "glyphs": GLYPHS, "photos": PHOTOS}
+
+for _suite in (
+    Suite("ring", "8 Gaussians on a ring, small perceptrons; an episode takes seconds", (RING,)),
+    Suite("grid", "25 Gaussians on a grid, small perceptrons", (GRID,)),
+    Suite("faces", "cartoon faces at 16 pixels, a small DCGAN", (FACES,), held_out=_FEWER),
+    Suite("digits", "handwritten digits at 16 pixels, a small DCGAN", (DIGITS,), held_out=_FEWER),
+    Suite("glyphs", "coloured letters at 16 pixels, a small DCGAN", (GLYPHS,), held_out=_FEWER),
+    Suite("photos", "patches of photographs at 16 pixels, a small DCGAN", (PHOTOS,), held_out=_FEWER),
+    Suite("mixed", "all five kinds of data, points and images side by side", tuple(_FIVE.values())),
+    *(
+        Suite(
+            f"transfer-{name}",
+            f"trained on the four other kinds of data, tested on {task.data}",
+            tuple(other for other in _FIVE.values() if other is not task),
+            test_tasks=(task,),
+        )
+        for name, task in _FIVE.items()
+    ),
+):
+    register_suite(_suite)
