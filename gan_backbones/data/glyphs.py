@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont, features
+from PIL import Image, ImageDraw, ImageFont, ImageOps, features
 from tqdm import tqdm
 
 from gan_backbones.data import cache
@@ -67,6 +67,7 @@ _ATTRIBUTES = {"letter": LETTERS, "font": FONTS, "colour": tuple(COLOURS), "back
 _EXTENT = (0.5, 0.8)  # the longer side of the upright letter, as a share of the picture
 _LARGEST_TURN = 15.0  # degrees, either way
 _SMALLEST_DRAWING = 128  # pixels; drawn at twice the resolution at least, then averaged down
+_MARGIN = 2  # pixels of paper round a drawn letter, between which and the ink the turned edge is interpolated
 
 
 @dataclass(frozen=True)
@@ -156,22 +157,19 @@ def render_glyph(glyph: Glyph, resolution: int) -> NDArray[np.uint8]:
     """The picture: uint8 (3, resolution, resolution). ``resolution`` is a power of two."""
     size = max(2 * resolution, _SMALLEST_DRAWING)
     letter, font_name = LETTERS[glyph.labels[0]], FONTS[glyph.labels[1]]
-    ink_at_100 = _font(font_name, 100.0).getbbox(letter)
-    longest = max(ink_at_100[2] - ink_at_100[0], ink_at_100[3] - ink_at_100[1])
-    font = _font(font_name, 100.0 * glyph.extent * size / longest)
-    left, top, right, bottom = font.getbbox(letter)
-    mask = Image.new("L", (size, size))
-    ImageDraw.Draw(mask).text(((size - left - right) / 2, (size - top - bottom) / 2), letter, font=font, fill=255)
+    font = _font(font_name, 100.0 * glyph.extent * size / _longest_at_100(font_name, letter))
+    mask = _draw_ink(font, letter)
+    width, height = mask.size
+    mask = ImageOps.expand(mask, _MARGIN)
 
     # Turned about its centre, which then moves to a place where all of the letter is within the picture.
     cosine, sine = math.cos(math.radians(glyph.turn)), math.sin(math.radians(glyph.turn))
-    width = (right - left) * cosine + (bottom - top) * abs(sine)
-    height = (right - left) * abs(sine) + (bottom - top) * cosine
-    x = size / 2 + (glyph.place[0] - 0.5) * max(0.0, size - width)
-    y = size / 2 + (glyph.place[1] - 0.5) * max(0.0, size - height)
+    x = size / 2 + (glyph.place[0] - 0.5) * max(0.0, size - width * cosine - height * abs(sine))
+    y = size / 2 + (glyph.place[1] - 0.5) * max(0.0, size - width * abs(sine) - height * cosine)
+    middle_x, middle_y = mask.width / 2, mask.height / 2
     # Where in the mask a point of the picture comes from.
-    matrix = (cosine, -sine, size / 2 - cosine * x + sine * y, sine, cosine, size / 2 - sine * x - cosine * y)
-    turned = mask.transform(mask.size, Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC)
+    matrix = (cosine, -sine, middle_x - cosine * x + sine * y, sine, cosine, middle_y - sine * x - cosine * y)
+    turned = mask.transform((size, size), Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC)
 
     share_of_ink = np.asarray(turned.reduce(size // resolution), dtype=np.int64)[None]
     ink, paper = (np.array(colour)[:, None, None] for colour in (glyph.ink, glyph.paper))
@@ -200,7 +198,20 @@ def _pick_colour(index: int, generator: np.random.Generator) -> tuple[int, ...]:
     return tuple(round(255 * share) for share in colorsys.hsv_to_rgb(hue % 1, saturation, value))
 
 
-@functools.lru_cache(maxsize=64)
+def _draw_ink(font: ImageFont.FreeTypeFont, letter: str) -> Image.Image:
+    """The letter in white on black, cut to its ink."""
+    left, top, right, bottom = font.getbbox(letter)  # from the origin to the advance, which is wider than the ink
+    mask = Image.new("L", (math.ceil(right - left), math.ceil(bottom - top)))
+    ImageDraw.Draw(mask).text((-left, -top), letter, font=font, fill=255)
+    return mask.crop(mask.getbbox())
+
+
+@functools.cache
+def _longest_at_100(font_name: str, letter: str) -> int:
+    """Height or width of the letter's ink, whichever is more, in pixels at font size 100."""
+    return max(_draw_ink(_font(font_name, 100.0), letter).size)
+
+
 def _font(name: str, size: float) -> ImageFont.FreeTypeFont:
     """One of matplotlib's fonts; the basic layout, because the other one depends on what is installed."""
     import matplotlib

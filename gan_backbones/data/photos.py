@@ -17,7 +17,7 @@ _DEFAULT_RESOLUTION = 32
 _DEFAULT_COUNT = 4096
 _PHOTOS = ("china", "flower")
 _SMALLEST_SIDE = 64  # pixels of the photograph; never fewer than the resolution, which would blur
-_LEAST_DEVIATION = 25.0  # of the grey levels of a channel within a piece; about a quarter have less
+_LEAST_DEVIATION = 25.0  # of the grey levels of a channel within a piece; about one piece in seven has less
 
 
 def load_photos(

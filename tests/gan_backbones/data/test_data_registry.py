@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from gan_backbones.data import DATA_SETS, DataError, DataSet, known_names, load_data, register_data, registry
+from gan_backbones.data import DATA_SETS, PATH_SETS, DataError, DataSet, known_names, load_data, register_data, registry
 
 
 @pytest.fixture
@@ -48,6 +48,9 @@ def test_loading_leaves_global_random_states_alone(name, tmp_path):
 
 def test_the_default_resolutions_are_allowed_ones(tmp_path):
     assert load_data("digits").sample_shape == (1, 16, 16)
+    assert load_data("digits-rgb").sample_shape == (3, 16, 16)
+    for name in ("glyphs", "photos"):
+        assert load_data(name, count=2, cache_dir=tmp_path).sample_shape == (3, 32, 32)
     assert load_data("faces", count=2, cache_dir=tmp_path).sample_shape == (3, 32, 32)
 
 
@@ -57,7 +60,7 @@ def test_an_unknown_name_lists_the_known_ones(name):
         load_data(name)
     message = str(caught.value)
     assert message == f"unknown data set {name!r}; known: {', '.join(known_names())}"
-    assert "faces" in message and "folder:PATH" in message
+    assert all(each in message for each in DATA_SETS) and all(f"{each}:PATH" in message for each in PATH_SETS)
 
 
 @pytest.mark.parametrize(
@@ -69,6 +72,9 @@ def test_an_unknown_name_lists_the_known_ones(name):
         ("folder:.", {"resolution": 8}, "allowed: 16, 32, 64, 128"),
         ("folder", {}, "folder:PATH"),
         ("folder:", {}, "folder:PATH"),
+        ("mnist", {}, "names no folder; write mnist:PATH"),
+        ("celeba: ", {}, "names no folder; write celeba:PATH"),
+        ("cifar10:.", {"resolution": 8}, "allowed: 16, 32, 64, 128"),
         ("ring", {"seed": -1}, "seed"),
         ("ring", {"seed": 2**63}, "seed"),
         ("ring", {"count": 0}, "count"),
@@ -99,7 +105,7 @@ def test_a_registered_source_gets_the_options_and_is_listed(table, tmp_path):
     ("name", "source", "resolutions", "description"),
     [
         ("ring", print, None, "taken"),
-        ("folder", print, (16,), "reserved"),
+        *[(name, print, (16,), "reserved") for name in PATH_SETS],
         ("a:b", print, None, "separator"),
         ("Upper", print, None, "capital"),
         ("", print, None, "empty"),
