@@ -68,3 +68,13 @@ def test_plain_pieces_are_drawn_again():
     assert piece[0, 0].tolist() == list(range(72, 200, 2))
     data = load_data("photos", count=200)
     assert data.samples.float().std((2, 3)).max(1).values.min() > 24
+
+
+def test_a_hit_is_bit_equal_and_cuts_nothing(tmp_path, monkeypatch):
+    options = {"resolution": 16, "count": 4, "cache_dir": tmp_path}
+    fresh = load_data("photos", **options)
+    monkeypatch.setattr(photos, "cut", None)
+    assert load_data("photos", **options).fingerprint == fresh.fingerprint
+    monkeypatch.setattr(photos, "_VERSION", photos._VERSION + 1)
+    with pytest.raises(TypeError):
+        load_data("photos", **options)
