@@ -126,3 +126,15 @@ def test_a_source_that_returns_something_else_is_named(table):
     register_data("broken", lambda *_: None, resolutions=None, description="returns nothing")
     with pytest.raises(DataError, match="'broken' must return a DataSet, got NoneType"):
         load_data("broken")
+
+
+def test_members_of_a_union_are_loaded_at_a_resolution_that_all_have(table):
+    def source(resolution, *_):
+        return DataSet("mine", torch.zeros(2, 1, resolution, resolution, dtype=torch.uint8), {}, {}, None)
+
+    for name, resolutions in {"small": (8, 16), "middle": (16, 64, 128), "large": (64, 128)}.items():
+        register_data(name, source, resolutions=resolutions, description="black squares")
+    assert load_data("small+middle").sample_shape == (1, 16, 16)
+    assert load_data("middle+large").sample_shape == (1, 128, 128)
+    with pytest.raises(DataError, match="small and large have no resolution in common"):
+        load_data("small+large")
