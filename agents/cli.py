@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -12,7 +13,7 @@ from rich.table import Table
 
 from agents.presets import ALGORITHMS
 from gan_backbones import BACKBONES, LOSSES
-from gan_backbones.data import DATA_SETS
+from gan_backbones.data import DATA_SETS, PATH_SETS
 from gan_env import KNOBS, SUITES
 from gan_env.knobs import ACTION_TYPES
 from gan_env.observation import groups
@@ -49,14 +50,29 @@ def parse_overrides(items: Iterable[str], flag: str) -> dict[str, Any]:
     return overrides
 
 
+def join_data_dir(data: str | None, data_dir: Path | None) -> str | None:
+    """``data`` with the folder given beside it: ``cifar10`` and ``DIR`` give ``cifar10:DIR``, in unions too.
+
+    Raises ``ValueError`` when the folder belongs to nothing.
+    """
+    if data_dir is None:
+        return data
+    members = [] if data is None or ":" in data else data.split("+")
+    if not set(members) & set(PATH_SETS):
+        given = "no --data" if data is None else f"--data {data}"
+        raise ValueError(f"--data-dir goes with --data {' or '.join(PATH_SETS)}, not with {given}")
+    return "+".join(f"{member}:{data_dir}" if member in PATH_SETS else member for member in members)
+
+
 def print_known() -> None:
     """Every name that an option takes."""
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     data = [f"{source.name}: {source.description}" for source in DATA_SETS.values()]
+    data += [f"{source.name}:PATH: {source.description}" for source in PATH_SETS.values()]
     rows = {
         "--algo": list(ALGORITHMS),
         "--suite": [f"{suite.name}: {suite.description}" for suite in SUITES.values()],
-        "--data": [*data, "folder:PATH: your own images"],
+        "--data": [*data, "IMAGES+IMAGES: several image sets as one, e.g. faces+photos"],
         "--backbone": list(BACKBONES),
         "--action-type": list(ACTION_TYPES),
         "--knobs": [f"{knob.name}: {knob.description}" for knob in KNOBS.values()],

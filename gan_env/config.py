@@ -27,7 +27,7 @@ class EnvConfig:
     suite: str = "faces"
     """Distribution of GAN training problems."""
     data: str | None = None
-    """Another data set than the suite's, e.g. ``digits`` or ``folder:PATH``."""
+    """Another data set than the suite's, e.g. ``digits``, ``folder:PATH`` or ``faces+photos``."""
     resolution: int | None = None
     """Other pixels than the suite's."""
     backbone: str | None = None

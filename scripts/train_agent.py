@@ -21,7 +21,7 @@ from torch.utils.tensorboard.writer import SummaryWriter
 from tqdm import tqdm
 
 from agents.best_static import best_static_rates
-from agents.cli import fail_in_one_line, parse_overrides, print_known
+from agents.cli import fail_in_one_line, join_data_dir, parse_overrides, print_known
 from agents.evaluation import EpisodeRecord, Evaluator, finals, with_rates
 from agents.logging import GanLogger, ProgressBar, RunWriter
 from agents.predictors import NoopPredictor, Predictor, RandomPredictor
@@ -44,7 +44,9 @@ class Options:
     backbone: str | None = None
     """Another generator/discriminator pair than the suite's."""
     data: str | None = None
-    """Another data set than the suite's, or folder:PATH for your own images."""
+    """Another data set than the suite's, folder:PATH for your own images, or several as NAME+NAME; --list names all."""
+    data_dir: Path | None = None
+    """Folder of a data set that needs one: --data cifar10 --data-dir DIR is --data cifar10:DIR."""
     loss: str | None = None
     """Another adversarial loss than the suite's."""
     resolution: int | None = None
@@ -171,9 +173,12 @@ def env_options(options: Options, preset: Mapping[str, Any]) -> dict[str, Any]:
     """Options of the environment: the preset's, then the command line's, then those of --env."""
     given = {
         name: getattr(options, name)
-        for name in ("backbone", "data", "loss", "resolution", "knobs", "reward", "observation")
+        for name in ("backbone", "loss", "resolution", "knobs", "reward", "observation")
         if getattr(options, name) is not None
     }
+    data = join_data_dir(options.data, options.data_dir)
+    if data is not None:
+        given["data"] = data
     action_type = options.action_type or ALGORITHMS[options.algo].action_types[0]
     fixed = {
         "suite": options.suite,

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,21 @@ def load_entry(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | N
         _warn_damaged(path, "its checksum does not match its content")
         return None
     return tensors, json.loads(text)
+
+
+def load_or_compute(
+    path: Path, recipe: Mapping[str, Any], compute: Callable[[], Mapping[str, torch.Tensor]]
+) -> dict[str, torch.Tensor]:
+    """The entry at ``path`` if it was made by this ``recipe``; otherwise what ``compute`` gives, saved there.
+
+    ``recipe``: all that the tensors depend on, JSON-able.
+    """
+    entry = load_entry(path)
+    if entry is not None and entry[1] == recipe:
+        return entry[0]
+    tensors = dict(compute())
+    save_entry(path, tensors, recipe)
+    return tensors
 
 
 def digest_tensors(tensors: Mapping[str, torch.Tensor], text: str = "") -> str:

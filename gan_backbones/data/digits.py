@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -36,3 +37,11 @@ def load_digits(
         attribute_values={"digit": tuple(str(digit) for digit in range(10))},
         mixture=None,
     )
+
+
+def load_digits_rgb(
+    resolution: int | None, seed: int, count: int | None, cache_dir: Path | None, progress: bool
+) -> DataSet:
+    """`load_digits` on three equal channels: uint8 (M, 3, R, R), to stand beside colour images."""
+    grey = load_digits(resolution, seed, count, cache_dir, progress)
+    return replace(grey, name="digits-rgb", samples=grey.samples.repeat(1, 3, 1, 1))

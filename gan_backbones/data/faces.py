@@ -48,14 +48,13 @@ def load_faces(resolution: int | None, seed: int, count: int | None, cache_dir: 
     libraries = f"avatars{recipe['python_avatars']}-resvg{recipe['resvg_py']}"
     file = f"faces-v{_render.VERSION}-{size}px-seed{seed}-{number}-{libraries}.safetensors"
     path = cache.cache_folder(cache_dir) / "data" / file
-    entry = cache.load_entry(path)
-    if entry is not None and entry[1] == recipe:
-        tensors = entry[0]
-    else:
+
+    def draw() -> dict[str, torch.Tensor]:
         labels = np.array([_render.sample_attributes(seed, index) for index in range(number)], dtype=np.int64)
-        tensors = {name: torch.from_numpy(labels[:, column].copy()) for column, name in enumerate(values)}
-        tensors["samples"] = torch.from_numpy(render_faces(size, seed, number, progress=progress))
-        cache.save_entry(path, tensors, recipe)
+        columns = {name: torch.from_numpy(labels[:, column].copy()) for column, name in enumerate(values)}
+        return columns | {"samples": torch.from_numpy(render_faces(size, seed, number, progress=progress))}
+
+    tensors = cache.load_or_compute(path, recipe, draw)
     return DataSet(
         name="faces",
         samples=tensors["samples"],

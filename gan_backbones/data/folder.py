@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,20 +40,7 @@ def load_folder(
     if count is not None:
         order = torch.randperm(len(files), generator=torch.Generator().manual_seed(seed)).tolist()
 
-    read: dict[int, NDArray[np.uint8]] = {}
-    skipped = 0
-    hidden = True if not progress or len(order) < _FEWEST_FOR_BAR else None  # None: on a terminal, not in a log file
-    for index in tqdm(order, desc="reading images", unit="image", leave=False, disable=hidden):
-        try:
-            read[index] = read_image(files[index], size)
-        except Exception as error:
-            skipped += 1
-            if skipped <= _NAMED_BROKEN_IMAGES:
-                _warn(f"skipped broken image {files[index]}: {error}")
-        if len(read) == count:
-            break
-    if skipped > _NAMED_BROKEN_IMAGES:
-        _warn(f"skipped {skipped} broken images in {root}, of which {_NAMED_BROKEN_IMAGES} are named above")
+    read, skipped = read_images(files, order, size, count, progress)
     if not read:
         raise DataError(f"no usable image in folder {str(root)!r}: all {len(files)} are broken; repair or replace them")
     return DataSet(
@@ -63,6 +51,30 @@ def load_folder(
         mixture=None,
         skipped=skipped,
     )
+
+
+def read_images(
+    files: Sequence[Path], order: Sequence[int], resolution: int, count: int | None, progress: bool
+) -> tuple[dict[int, NDArray[np.uint8]], int]:
+    """Read ``files`` in this ``order`` until ``count`` are read: (index -> image as of `read_image`, number broken).
+
+    Broken images are left out, the first few named in warnings.
+    """
+    read: dict[int, NDArray[np.uint8]] = {}
+    skipped = 0
+    hidden = True if not progress or len(order) < _FEWEST_FOR_BAR else None  # None: on a terminal, not in a log file
+    for index in tqdm(order, desc="reading images", unit="image", leave=False, disable=hidden):
+        try:
+            read[index] = read_image(files[index], resolution)
+        except Exception as error:
+            skipped += 1
+            if skipped <= _NAMED_BROKEN_IMAGES:
+                _warn(f"skipped broken image {files[index]}: {error}")
+        if len(read) == count:
+            break
+    if skipped > _NAMED_BROKEN_IMAGES:
+        _warn(f"skipped {skipped} broken images, of which {_NAMED_BROKEN_IMAGES} are named above")
+    return read, skipped
 
 
 def find_images(root: Path) -> list[Path]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from gan_backbones.data import digits, faces, folder, mixtures
+from gan_backbones.data import celeba, digits, downloads, faces, folder, glyphs, mixtures, photos, union
 from gan_backbones.data.dataset import DataError, DataSet
 
 LoadFunction = Callable[[int | None, int, int | None, Path | None, bool], DataSet]
@@ -19,8 +19,11 @@ LoadFunction = Callable[[int | None, int, int | None, Path | None, bool], DataSe
 None for its default.
 """
 
-_FOLDER = "folder"
+LoadPathFunction = Callable[[str, int | None, int, int | None, Path | None, bool], DataSet]
+"""(path, resolution, seed, count, cache_dir, progress) -> DataSet, called with positional arguments."""
+
 _LARGEST_SEED = 2**63 - 1
+_USUAL_RESOLUTION = 32  # of a union, where its members have it
 
 
 @dataclass(frozen=True)
@@ -33,14 +36,44 @@ class DataSource:
     load: LoadFunction
 
 
+@dataclass(frozen=True)
+class PathSource:
+    """A source that needs a folder of the user's, written ``NAME:PATH``; it holds images."""
+
+    name: str
+    description: str
+    resolutions: tuple[int, ...]
+    load: LoadPathFunction
+
+    def at(self, path: str) -> DataSource:
+        """The source for this folder."""
+        return DataSource(f"{self.name}:{path}", self.description, self.resolutions, functools.partial(self.load, path))
+
+
 _table: dict[str, DataSource] = {}
 DATA_SETS: Mapping[str, DataSource] = MappingProxyType(_table)
-"""Every registered source by name, read only. ``folder:PATH`` is no row: it needs an argument."""
+"""Every registered source by name, read only; those that need a path are in `PATH_SETS`."""
+
+PATH_SETS: Mapping[str, PathSource] = MappingProxyType(
+    {
+        source.name: source
+        for source in (
+            PathSource("folder", "your own images", folder.RESOLUTIONS, folder.load_folder),
+            PathSource("cifar10", "50,000 photographs of 10 kinds", downloads.RESOLUTIONS, downloads.load_cifar10),
+            PathSource("mnist", "60,000 handwritten digits", downloads.RESOLUTIONS, downloads.load_mnist),
+            PathSource(
+                "fashion-mnist", "60,000 articles of clothing", downloads.RESOLUTIONS, downloads.load_fashion_mnist
+            ),
+            PathSource("celeba", "photographs of faces, 40 attributes", celeba.RESOLUTIONS, celeba.load_celeba),
+        )
+    }
+)
+"""Every source that is written ``NAME:PATH``, by name. All but ``folder`` are downloaded into PATH if not there."""
 
 
 def known_names() -> tuple[str, ...]:
     """What `load_data` accepts, for help texts and messages."""
-    return (*DATA_SETS, f"{_FOLDER}:PATH")
+    return (*DATA_SETS, *(f"{name}:PATH" for name in PATH_SETS), "IMAGES+IMAGES")
 
 
 def register_data(name: str, source: LoadFunction, *, resolutions: tuple[int, ...] | None, description: str) -> None:
@@ -53,7 +86,7 @@ def register_data(name: str, source: LoadFunction, *, resolutions: tuple[int, ..
     """
     if not re.fullmatch(r"[a-z][a-z0-9_-]*", name):
         raise DataError(f"bad data set name {name!r}; use lower-case letters, digits, '-' and '_', a letter first")
-    if name in _table or name == _FOLDER:
+    if name in _table or name in PATH_SETS:
         raise DataError(f"data set {name!r} exists already; choose another name")
     if not callable(source):
         raise DataError(f"the source of data set {name!r} must be callable, got {type(source).__name__}")
@@ -73,7 +106,7 @@ def load_data(
     cache_dir: Path | None = None,
     progress: bool = True,
 ) -> DataSet:
-    """Load a registered data set, or a directory of images as ``folder:PATH``.
+    """Load a registered data set, one in a folder as ``NAME:PATH``, or several as ``NAME+NAME``.
 
     ``resolution``: image size in pixels (None: the source's default; points have none).
     ``seed``: what is drawn, or the order of what is not.
@@ -81,31 +114,56 @@ def load_data(
     ``cache_dir``: where to keep computed data (None: see `cache.cache_folder`).
     ``progress``: show a bar on standard error while a long job runs.
 
+    A union (``faces+photos``, ``digits+folder:PATH``) holds images only. Its default resolution is 32, or the largest
+    that its members share; ``count`` is split evenly between them. `union.join` tells what becomes of channels and
+    attributes, `union.split_name` how a plus in a path is read.
+
     Raises DataError, in one line, for a wrong name, resolution, seed, count or folder.
     """
-    source = _find(name)
-    _check_resolution(source, resolution)
+    members = union.split_name(name, DATA_SETS, PATH_SETS)
+    sources = {member: _find(member) for member in members}
     if not 0 <= seed <= _LARGEST_SEED:
         raise DataError(f"seed must lie in 0..2^63-1, got {seed}")
-    if count is not None and count < 1:
-        raise DataError(f"count must be at least 1, got {count}; leave it out for the default")
-    data = source.load(resolution, seed, count, cache_dir, progress)
-    if not isinstance(data, DataSet):
-        raise DataError(f"the source of data set {name!r} must return a DataSet, got {type(data).__name__}")
-    return data
+    if count is not None and count < len(members):
+        raise DataError(f"count must be at least {len(members)}, got {count}; leave it out for the default")
+    if len(members) > 1:
+        if len(sources) < len(members):
+            raise DataError(f"data set {name!r} names a member twice; name each once")
+        resolution = _common_resolution(sources.values(), resolution)
+    for source in sources.values():
+        _check_resolution(source, resolution)
+    loaded = {}
+    for (member, source), share in zip(sources.items(), union.shares(count, len(members)), strict=True):
+        data = source.load(resolution, seed, share, cache_dir, progress)
+        if not isinstance(data, DataSet):
+            raise DataError(f"the source of data set {member!r} must return a DataSet, got {type(data).__name__}")
+        loaded[member] = data
+    return data if len(members) == 1 else union.join(name, loaded)
 
 
 def _find(name: str) -> DataSource:
-    """The row of ``name``; for ``folder:PATH`` a row made for that path."""
-    prefix, colon, argument = name.partition(":")
-    if prefix == _FOLDER:
-        if not (colon and argument.strip()):
-            raise DataError(f"data set {name!r} names no folder; write folder:PATH")
-        load = functools.partial(folder.load_folder, argument)
-        return DataSource(name, "a directory of images", folder.RESOLUTIONS, load)
+    """The row of ``name``; for ``NAME:PATH`` a row made for that path."""
+    prefix, _, path = name.partition(":")
+    if prefix in PATH_SETS:
+        if not path.strip():
+            raise DataError(f"data set {name!r} names no folder; write {prefix}:PATH")
+        return PATH_SETS[prefix].at(path)
     if name not in _table:
         raise DataError(f"unknown data set {name!r}; known: {', '.join(known_names())}")
     return _table[name]
+
+
+def _common_resolution(sources: Collection[DataSource], resolution: int | None) -> int:
+    """The resolution at which all members of a union are loaded, ``resolution`` if it is given."""
+    shared = set.intersection(*[set(source.resolutions or ()) for source in sources])
+    for source in sources:
+        if source.resolutions is None:
+            raise DataError(f"data set {source.name!r} holds points; only images can be joined by '+'")
+    if resolution is not None:
+        return resolution
+    if not shared:
+        raise DataError(f"{' and '.join(source.name for source in sources)} have no resolution in common")
+    return _USUAL_RESOLUTION if _USUAL_RESOLUTION in shared else max(shared)
 
 
 def _check_resolution(source: DataSource, resolution: int | None) -> None:
@@ -119,6 +177,9 @@ def _check_resolution(source: DataSource, resolution: int | None) -> None:
 
 
 register_data("faces", faces.load_faces, resolutions=faces.RESOLUTIONS, description="cartoon faces with attributes")
+register_data("glyphs", glyphs.load_glyphs, resolutions=glyphs.RESOLUTIONS, description="coloured letters in 12 fonts")
+register_data("photos", photos.load_photos, resolutions=photos.RESOLUTIONS, description="pieces of two photographs")
 register_data("digits", digits.load_digits, resolutions=digits.RESOLUTIONS, description="1,797 handwritten digits")
+register_data("digits-rgb", digits.load_digits_rgb, resolutions=digits.RESOLUTIONS, description="digits, 3 channels")
 register_data("ring", mixtures.load_ring, resolutions=None, description="8 Gaussians on a circle")
 register_data("grid", mixtures.load_grid, resolutions=None, description="25 Gaussians on a 5 x 5 lattice")

@@ -1,12 +1,14 @@
 """What the command lines share."""
 
+from pathlib import Path
+
 import pytest
 
 from agents.best_static import best_static_rates, load_records
-from agents.cli import fail_in_one_line, parse_overrides, print_known
+from agents.cli import fail_in_one_line, join_data_dir, parse_overrides, print_known
 from agents.presets import ALGORITHMS, PRESETS, get_preset
 from gan_backbones import BACKBONES, LOSSES
-from gan_backbones.data import DATA_SETS
+from gan_backbones.data import DATA_SETS, PATH_SETS
 from gan_env import KNOBS, SUITES, EnvConfig
 from gan_env.knobs import ACTION_TYPES
 from gan_env.observation import groups
@@ -90,7 +92,30 @@ def test_everything_known_is_printed(capsys, monkeypatch):
     text = capsys.readouterr().out
     for table in (ALGORITHMS, SUITES, DATA_SETS, BACKBONES, LOSSES, KNOBS, ACTION_TYPES, groups(), REWARDS):
         assert all(name in text for name in table)
-    assert "folder:PATH" in text
+    assert all(f"{name}:PATH" in text for name in PATH_SETS)
+
+
+@pytest.mark.parametrize(
+    ("data", "folder", "joined"),
+    [
+        (None, None, None),
+        ("faces", None, "faces"),
+        ("cifar10", None, "cifar10"),
+        ("cifar10", Path("a"), "cifar10:a"),
+        ("folder", Path("/b/c"), "folder:/b/c"),
+        ("faces+mnist", Path("a"), "faces+mnist:a"),
+        ("mnist+fashion-mnist", Path("a"), "mnist:a+fashion-mnist:a"),
+    ],
+)
+def test_a_folder_is_joined_to_the_name(data, folder, joined):
+    assert join_data_dir(data, folder) == joined
+
+
+@pytest.mark.parametrize("data", [None, "faces", "cifar10:a", "cats"])
+def test_a_folder_that_belongs_to_nothing_is_refused(data):
+    with pytest.raises(ValueError, match="--data-dir goes with --data folder or cifar10") as caught:
+        join_data_dir(data, Path("a"))
+    assert str(data or "no --data") in str(caught.value)
 
 
 @pytest.mark.parametrize("pair", PRESETS, ids="-".join)

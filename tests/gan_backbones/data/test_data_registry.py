@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from gan_backbones.data import DATA_SETS, DataError, DataSet, known_names, load_data, register_data, registry
+from gan_backbones.data import DATA_SETS, PATH_SETS, DataError, DataSet, known_names, load_data, register_data, registry
 
 
 @pytest.fixture
@@ -48,6 +48,9 @@ def test_loading_leaves_global_random_states_alone(name, tmp_path):
 
 def test_the_default_resolutions_are_allowed_ones(tmp_path):
     assert load_data("digits").sample_shape == (1, 16, 16)
+    assert load_data("digits-rgb").sample_shape == (3, 16, 16)
+    for name in ("glyphs", "photos"):
+        assert load_data(name, count=2, cache_dir=tmp_path).sample_shape == (3, 32, 32)
     assert load_data("faces", count=2, cache_dir=tmp_path).sample_shape == (3, 32, 32)
 
 
@@ -57,7 +60,7 @@ def test_an_unknown_name_lists_the_known_ones(name):
         load_data(name)
     message = str(caught.value)
     assert message == f"unknown data set {name!r}; known: {', '.join(known_names())}"
-    assert "faces" in message and "folder:PATH" in message
+    assert all(each in message for each in DATA_SETS) and all(f"{each}:PATH" in message for each in PATH_SETS)
 
 
 @pytest.mark.parametrize(
@@ -69,6 +72,9 @@ def test_an_unknown_name_lists_the_known_ones(name):
         ("folder:.", {"resolution": 8}, "allowed: 16, 32, 64, 128"),
         ("folder", {}, "folder:PATH"),
         ("folder:", {}, "folder:PATH"),
+        ("mnist", {}, "names no folder; write mnist:PATH"),
+        ("celeba: ", {}, "names no folder; write celeba:PATH"),
+        ("cifar10:.", {"resolution": 8}, "allowed: 16, 32, 64, 128"),
         ("ring", {"seed": -1}, "seed"),
         ("ring", {"seed": 2**63}, "seed"),
         ("ring", {"count": 0}, "count"),
@@ -99,7 +105,7 @@ def test_a_registered_source_gets_the_options_and_is_listed(table, tmp_path):
     ("name", "source", "resolutions", "description"),
     [
         ("ring", print, None, "taken"),
-        ("folder", print, (16,), "reserved"),
+        *[(name, print, (16,), "reserved") for name in PATH_SETS],
         ("a:b", print, None, "separator"),
         ("Upper", print, None, "capital"),
         ("", print, None, "empty"),
@@ -120,3 +126,15 @@ def test_a_source_that_returns_something_else_is_named(table):
     register_data("broken", lambda *_: None, resolutions=None, description="returns nothing")
     with pytest.raises(DataError, match="'broken' must return a DataSet, got NoneType"):
         load_data("broken")
+
+
+def test_members_of_a_union_are_loaded_at_a_resolution_that_all_have(table):
+    def source(resolution, *_):
+        return DataSet("mine", torch.zeros(2, 1, resolution, resolution, dtype=torch.uint8), {}, {}, None)
+
+    for name, resolutions in {"small": (8, 16), "middle": (16, 64, 128), "large": (64, 128)}.items():
+        register_data(name, source, resolutions=resolutions, description="black squares")
+    assert load_data("small+middle").sample_shape == (1, 16, 16)
+    assert load_data("middle+large").sample_shape == (1, 128, 128)
+    with pytest.raises(DataError, match="small and large have no resolution in common"):
+        load_data("small+large")

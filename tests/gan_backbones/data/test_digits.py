@@ -50,3 +50,9 @@ def test_a_zero_has_a_hole_and_a_one_has_none(small):
     middle = small.samples[:, 0, 7:9, 7:9].double().mean((1, 2))
     assert middle[digit == 0].mean() < 30
     assert middle[digit == 1].mean() > 150
+
+
+def test_three_channels_are_the_grey_one_thrice(small):
+    colour = load_data("digits-rgb", resolution=16)
+    assert torch.equal(colour.samples, small.samples.expand(-1, 3, -1, -1)) and colour.name == "digits-rgb"
+    assert torch.equal(colour.attributes["digit"], small.attributes["digit"])
