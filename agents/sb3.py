@@ -76,6 +76,7 @@ class ChooseByValidation(BaseCallback):
 
     def _on_training_end(self) -> None:
         self.validate()  # the last update comes after the last step
+        self.model.policy.load_state_dict(self._best)
 
     def validate(self) -> float:
         """Try the present policy; returns the IQM of its final grades."""

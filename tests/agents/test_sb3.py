@@ -105,7 +105,8 @@ def test_the_best_by_interquartile_mean_is_kept(env, tmp_path):
     assert [grades for _, _, grades in choose.history] == [list(trial) for trial in trials]
     kept = PPO.load(choose.best_path, device="cpu").policy.state_dict()["action_net.weight"]
     assert np.array_equal(kept, weights[3]), "the policy of step 8: two rows, four steps"
-    assert not np.array_equal(kept, model.policy.state_dict()["action_net.weight"])
+    assert not np.array_equal(weights[3], weights[-1])
+    assert np.array_equal(kept, model.policy.state_dict()["action_net.weight"]), "and is put back into the model"
 
 
 def test_a_real_evaluator_fits(env, tmp_path):
