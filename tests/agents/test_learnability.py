@@ -7,6 +7,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 from agents.predictors import RandomPredictor
 from agents.presets import ALGORITHMS, get_preset
+from agents.sb3 import make_model
 from gan_env.knobs import KNOBS, RATE_KNOBS, ActionCodec
 
 DECISIONS = 25
@@ -65,7 +66,7 @@ def final_distances(predictor, action_type, episodes=40):
 def test_presets_learn_a_plant_that_can_be_learned(name, action_type):
     preset = get_preset(name, "ring")
     env = DummyVecEnv([lambda: Plant(action_type)] * preset.num_envs)
-    model = ALGORITHMS[name].cls("MlpPolicy", env, seed=0, device="cpu", **preset.algorithm)
+    model = make_model(name, env, 0, preset.algorithm)
     model.learn(TIMESTEPS[name])
     learned = np.median(final_distances(model, action_type))
     random = np.median(final_distances(RandomPredictor(Plant(action_type).action_space, 0), action_type))
