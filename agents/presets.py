@@ -134,7 +134,8 @@ RELATIVES: Mapping[str, Relative] = {
     "a2c": Relative("ppo", ("gamma", "gae_lambda", "ent_coef", "policy_kwargs"), {"learning_rate": 1e-3, "n_steps": 5}),
     "crossq": Relative("dqn", _REPLAY, {"learning_rate": 1e-3, "gradient_steps": 16}),
     "ddpg": Relative("dqn", _REPLAY, _DETERMINISTIC),
-    "qrdqn": Relative("dqn", tuple(_dqn()), {}),
+    # A gradient step compares every pair of quantiles: the class's 200 would cost forty times as much.
+    "qrdqn": Relative("dqn", tuple(_dqn()), {"policy_kwargs": {**_NETWORK, "n_quantiles": 32}}),
     "recurrentppo": Relative("ppo", tuple(_ppo()), {}),
     "sac": Relative("dqn", _REPLAY, _ACTOR_CRITIC),
     "td3": Relative("dqn", _REPLAY, _DETERMINISTIC),

@@ -47,13 +47,13 @@ def build_model(name: str, env: SB3VecEnv, seed: int, options: Mapping[str, Any]
 def make_model(name: str, env: VecEnv, seed: int, options: Mapping[str, Any]) -> BaseAlgorithm:
     """The algorithm ``name`` on any environment of Stable-Baselines3's; see :func:`build_model`."""
     algorithm = ALGORITHMS[name]
-    options = copy.deepcopy(dict(options))  # some classes write into their policy_kwargs
-    if options.get("action_noise") is not None:
-        options["action_noise"] = _noise(options["action_noise"], env.action_space.shape)
+    arguments = copy.deepcopy(dict(options))  # some classes write into their policy_kwargs
+    if arguments.get("action_noise") is not None:
+        arguments["action_noise"] = _noise(arguments["action_noise"], env.action_space.shape)
     # One target update per environment step is what the presets mean by an interval of 1.
     warnings.filterwarnings("ignore", "The number of environments used is greater than the target network")
     try:
-        return algorithm.cls(algorithm.policy, env, seed=seed, device="cpu", **options)
+        return algorithm.cls(algorithm.policy, env, seed=seed, device="cpu", **arguments)
     except TypeError as error:
         raise ValueError(f"algorithm {name!r}: {error}") from None
 

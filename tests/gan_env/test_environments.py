@@ -99,7 +99,7 @@ def test_it_is_made_without_importing_the_package_and_has_no_step_limit(env_id):
 def test_every_suite_has_an_id_that_needs_no_arguments(suite):
     env_id = f"GanBalanceEnv-{suite}-v0"
     assert SUITE_IDS[env_id] == suite
-    spec, base = gym.spec(f"gan_env:{env_id}"), gym.spec("GanBalanceEnv-v0")
+    spec, base = gym.spec(env_id), gym.spec("GanBalanceEnv-v0")
     assert spec.kwargs == {"suite": suite} and spec.max_episode_steps is None
     assert (spec.entry_point, spec.vector_entry_point) == (base.entry_point, base.vector_entry_point)
 
