@@ -10,6 +10,8 @@ import matplotlib
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from sb3_contrib import QRDQN
+from stable_baselines3 import DQN
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import KVWriter
 from torch.utils.tensorboard.writer import SummaryWriter
@@ -141,11 +143,14 @@ class GanLogger(BaseCallback):
             self._continuous.clear()
 
     def _log_q_values(self, step: int) -> None:
-        q_net = getattr(self.model, "q_net", None)
-        if q_net is None:
-            return
         with torch.no_grad():
-            values = q_net(torch.as_tensor(self.locals["new_obs"]).float())
+            observations = torch.as_tensor(self.locals["new_obs"]).float()
+            if isinstance(self.model, DQN):
+                values = self.model.q_net(observations)
+            elif isinstance(self.model, QRDQN):
+                values = self.model.quantile_net(observations).mean(1)  # (N, quantiles, actions) -> (N, actions)
+            else:
+                return
         self._writer.add_histogram("q_values", values.max(1).values, step)
         self._writer.add_scalar("q_values/mean_of_best", values.max(1).values.mean(), step)
         for index, name in enumerate(self._env.env.core.codec.action_names):

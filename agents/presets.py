@@ -1,12 +1,17 @@
-"""What each algorithm needs to learn a suite: budgets and hyperparameters, by measurement."""
+"""What each algorithm needs to learn a suite: budgets and hyperparameters.
+
+Those of DQN and PPO were found by measurement (:data:`PRESETS`). The other algorithms borrow from the nearer of the two
+(:data:`RELATIVES`) and were not tuned.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from stable_baselines3 import DQN, PPO
+from sb3_contrib import QRDQN, TQC, TRPO, CrossQ, RecurrentPPO
+from stable_baselines3 import A2C, DDPG, DQN, PPO, SAC, TD3
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from gan_env.knobs import RATE_KNOBS
@@ -19,12 +24,29 @@ class Algorithm:
     cls: type[BaseAlgorithm]
     action_types: tuple[str, ...]
     """Action types that it accepts; the first is its default."""
+    policy: str = "MlpPolicy"
+    """Name of the policy class, as Stable-Baselines3 knows it."""
 
 
+_BOX = ("continuous", "absolute")
+_EITHER = ("discrete", "multidiscrete", "continuous", "absolute")
+
+# Left out: MaskablePPO, as no action is ever forbidden here; ARS, which plays single episodes and so leaves all but one
+# GAN of a population unused.
 ALGORITHMS: Mapping[str, Algorithm] = {
     "dqn": Algorithm(DQN, ("discrete",)),
-    "ppo": Algorithm(PPO, ("discrete", "multidiscrete", "continuous", "absolute")),
+    "ppo": Algorithm(PPO, _EITHER),
+    "a2c": Algorithm(A2C, _EITHER),
+    "crossq": Algorithm(CrossQ, _BOX),
+    "ddpg": Algorithm(DDPG, _BOX),
+    "qrdqn": Algorithm(QRDQN, ("discrete",)),
+    "recurrentppo": Algorithm(RecurrentPPO, _EITHER, policy="MlpLstmPolicy"),
+    "sac": Algorithm(SAC, _BOX),
+    "td3": Algorithm(TD3, _BOX),
+    "tqc": Algorithm(TQC, _BOX),
+    "trpo": Algorithm(TRPO, _EITHER),
 }
+"""Classes of Stable-Baselines3 and sb3-contrib by their names in lower case."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +60,7 @@ class Preset:
     env: Mapping[str, Any]
     """Options of the environment."""
     algorithm: Mapping[str, Any]
-    """Arguments of the Stable-Baselines3 class."""
+    """Arguments of the class; ``action_noise`` is given as its standard deviation."""
 
 
 # The absolute rates are quicker to learn from than scale-free features alone, but tie a policy to its data set.
@@ -87,6 +109,43 @@ PRESETS: Mapping[tuple[str, str], Preset] = {
 }
 
 
+@dataclass(frozen=True)
+class Relative:
+    """How an algorithm without presets of its own gets them."""
+
+    nearest: str
+    """Algorithm whose presets are borrowed: budget, environments, and the arguments named by ``borrowed``."""
+    borrowed: tuple[str, ...]
+    own: Mapping[str, Any]
+    """The other arguments."""
+
+
+_ROLLOUT = ("n_steps", "gamma", "gae_lambda", "policy_kwargs")
+_REPLAY = ("batch_size", "buffer_size", "learning_starts", "gamma", "train_freq", "n_steps", "policy_kwargs")
+
+# 16 gradient steps per step of the population, as for DQN: at 32 to 64 environments, each transition is used 64 to 128
+# times. The soft updates of actor-critic targets happen at each gradient step, so the rate of the classes stays.
+_ACTOR_CRITIC: dict[str, Any] = {"learning_rate": 5e-4, "gradient_steps": 16}
+
+# Without noise, a deterministic actor would try nothing once learning has begun.
+_DETERMINISTIC: dict[str, Any] = _ACTOR_CRITIC | {"action_noise": 0.2}
+
+RELATIVES: Mapping[str, Relative] = {
+    # A rollout of 5 steps and one gradient step for it: many small updates are what the algorithm is about.
+    "a2c": Relative("ppo", ("gamma", "gae_lambda", "ent_coef", "policy_kwargs"), {"learning_rate": 1e-3, "n_steps": 5}),
+    "crossq": Relative("dqn", _REPLAY, {"learning_rate": 1e-3, "gradient_steps": 16}),
+    "ddpg": Relative("dqn", _REPLAY, _DETERMINISTIC),
+    # A gradient step compares every pair of quantiles: the class's 200 would cost forty times as much.
+    "qrdqn": Relative("dqn", tuple(_dqn()), {"policy_kwargs": {**_NETWORK, "n_quantiles": 32}}),
+    "recurrentppo": Relative("ppo", tuple(_ppo()), {}),
+    "sac": Relative("dqn", _REPLAY, _ACTOR_CRITIC),
+    "td3": Relative("dqn", _REPLAY, _DETERMINISTIC),
+    "tqc": Relative("dqn", _REPLAY, _ACTOR_CRITIC),
+    # Its rate is the critic's alone; the policy's step is bounded by its divergence from the last policy.
+    "trpo": Relative("ppo", ("batch_size", *_ROLLOUT), {"learning_rate": 1e-3, "target_kl": 0.02}),
+}
+
+
 def get_preset(algorithm: str, suite: str) -> Preset:
     """The preset for a pair; a suite without one of its own borrows that of ``faces``.
 
@@ -94,4 +153,9 @@ def get_preset(algorithm: str, suite: str) -> Preset:
     """
     if algorithm not in ALGORITHMS:
         raise ValueError(f"unknown algorithm {algorithm!r}; known: {', '.join(ALGORITHMS)}")
+    if algorithm in RELATIVES:
+        relative = RELATIVES[algorithm]
+        preset = get_preset(relative.nearest, suite)
+        arguments = {name: preset.algorithm[name] for name in relative.borrowed} | dict(relative.own)
+        return replace(preset, algorithm=arguments)
     return PRESETS.get((algorithm, suite), PRESETS[algorithm, "faces"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import Any
 import numpy as np
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.vec_env import VecMonitor
+from stable_baselines3.common.noise import NormalActionNoise
+from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 
 from agents.evaluation import Evaluator, finals
 from agents.presets import ALGORITHMS
@@ -25,23 +27,42 @@ def make_training_env(num_envs: int, env_options: Mapping[str, Any]) -> SB3VecEn
     return SB3VecEnv(GanBalanceVectorEnv(num_envs, autoreset_mode="SameStep", **env_options))
 
 
+def check_action_type(name: str, action_type: str) -> None:
+    """``ValueError`` where the algorithm ``name`` cannot take actions of this type."""
+    allowed = ALGORITHMS[name].action_types
+    if action_type not in allowed:
+        raise ValueError(f"algorithm {name!r} needs action type {' or '.join(allowed)}, not {action_type!r}")
+
+
 def build_model(name: str, env: SB3VecEnv, seed: int, options: Mapping[str, Any]) -> BaseAlgorithm:
     """The algorithm ``name`` on ``env``.
 
+    ``options`` are arguments of the class, except that ``action_noise`` is the standard deviation of Gaussian noise.
     Raises ``ValueError`` in one line for an option that the class does not take or an action type that does not fit.
     """
+    check_action_type(name, env.env.config.action_type)
+    return make_model(name, VecMonitor(env), seed, options)
+
+
+def make_model(name: str, env: VecEnv, seed: int, options: Mapping[str, Any]) -> BaseAlgorithm:
+    """The algorithm ``name`` on any environment of Stable-Baselines3's; see :func:`build_model`."""
     algorithm = ALGORITHMS[name]
-    action_type = env.env.config.action_type
-    if action_type not in algorithm.action_types:
-        raise ValueError(
-            f"algorithm {name!r} needs action type {' or '.join(algorithm.action_types)}, not {action_type!r}"
-        )
+    arguments = copy.deepcopy(dict(options))  # some classes write into their policy_kwargs
+    if arguments.get("action_noise") is not None:
+        arguments["action_noise"] = _noise(arguments["action_noise"], env.action_space.shape)
     # One target update per environment step is what the presets mean by an interval of 1.
     warnings.filterwarnings("ignore", "The number of environments used is greater than the target network")
     try:
-        return algorithm.cls("MlpPolicy", VecMonitor(env), seed=seed, device="cpu", **options)
+        return algorithm.cls(algorithm.policy, env, seed=seed, device="cpu", **arguments)
     except TypeError as error:
         raise ValueError(f"algorithm {name!r}: {error}") from None
+
+
+def _noise(deviation: object, shape: tuple[int, ...] | None) -> NormalActionNoise:
+    if isinstance(deviation, bool) or not isinstance(deviation, int | float) or not 0 < deviation < math.inf:
+        raise ValueError(f"action_noise must be a standard deviation above 0, not {deviation!r}")
+    assert shape is not None
+    return NormalActionNoise(np.zeros(shape), np.full(shape, float(deviation)))
 
 
 class ChooseByValidation(BaseCallback):
@@ -76,6 +97,7 @@ class ChooseByValidation(BaseCallback):
 
     def _on_training_end(self) -> None:
         self.validate()  # the last update comes after the last step
+        self.model.policy.load_state_dict(self._best)
 
     def validate(self) -> float:
         """Try the present policy; returns the IQM of its final grades."""

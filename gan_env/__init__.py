@@ -20,19 +20,32 @@ ENVIRONMENTS: Mapping[str, tuple[type[gym.Env], type[gym.vector.VectorEnv]]] = {
 }
 """Every id with its single and its vector entry point."""
 
-for _id, (_single, _vector) in ENVIRONMENTS.items():
+SUITE_IDS: Mapping[str, str] = {f"GanBalanceEnv-{_suite}-v0": _suite for _suite in SUITES}
+"""``GanBalanceEnv-v0`` with ``suite`` set, for programs that take an id and no arguments."""
+
+
+def _register(env_id: str, base: str, **options: str) -> None:
+    single, vector = ENVIRONMENTS[base]
     # No max_episode_steps: the end of the training budget belongs to the task.
-    if _id not in gym.registry:
+    if env_id not in gym.registry:
         gym.register(
-            _id,
-            entry_point=f"{_single.__module__}:{_single.__name__}",
-            vector_entry_point=f"{_vector.__module__}:{_vector.__name__}",
+            env_id,
+            entry_point=f"{single.__module__}:{single.__name__}",
+            vector_entry_point=f"{vector.__module__}:{vector.__name__}",
+            kwargs=options,
         )
+
+
+for _id in ENVIRONMENTS:
+    _register(_id, _id)
+for _id, _suite in SUITE_IDS.items():
+    _register(_id, "GanBalanceEnv-v0", suite=_suite)
 
 __all__ = [
     "ENVIRONMENTS",
     "KNOBS",
     "SUITES",
+    "SUITE_IDS",
     "ActionCodec",
     "EnvConfig",
     "Feature",

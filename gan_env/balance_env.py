@@ -9,7 +9,7 @@ import numpy as np
 from gymnasium.utils import EzPickle
 from numpy.typing import NDArray
 
-from gan_env.config import EnvConfig
+from gan_env.config import EnvConfig, UnknownOptionError
 from gan_env.core import BalanceCore
 from gan_env.instances import GanInstance
 from gan_env.render import draw_samples
@@ -122,10 +122,11 @@ class GanBalanceEnv(gym.Env[NDArray[np.float32], Any], EzPickle):
 
 
 def make_config(options: dict[str, Any]) -> EnvConfig:
-    """``EnvConfig`` from keyword arguments; an unknown one raises ``ValueError`` with the known names."""
+    """``EnvConfig`` from keyword arguments; an unknown one raises ``UnknownOptionError`` with the known names."""
     unknown = sorted(set(options) - set(EnvConfig.__dataclass_fields__))
     if unknown:
-        raise ValueError(f"unknown option {unknown[0]!r}; known: {', '.join(EnvConfig.__dataclass_fields__)}")
+        known = ", ".join(EnvConfig.__dataclass_fields__)
+        raise UnknownOptionError(f"got an unexpected keyword argument {unknown[0]!r}; known: {known}")
     return EnvConfig(**options)
 
 

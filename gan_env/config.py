@@ -17,6 +17,14 @@ from gan_env.observation import parse_groups
 from gan_env.reward import TERMS, parse_reward
 
 
+class UnknownOptionError(ValueError, TypeError):
+    """A keyword that no environment takes.
+
+    A ``ValueError`` as every mistake in an option is, and a ``TypeError`` in Python's own words as well: libraries
+    that offer an optional keyword (TorchRL's ``frameskip``) take it back when they see that.
+    """
+
+
 @dataclass(frozen=True)
 class EnvConfig:
     """Everything that ``gym.make("gan_env:GanBalanceEnv-v0", ...)`` accepts, validated.

@@ -17,6 +17,7 @@ import torch
 import tyro
 from rich.console import Console
 from stable_baselines3.common.logger import Logger
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from torch.utils.tensorboard.writer import SummaryWriter
 from tqdm import tqdm
 
@@ -28,7 +29,7 @@ from agents.predictors import NoopPredictor, Predictor, RandomPredictor
 from agents.presets import ALGORITHMS, get_preset
 from agents.report import comparison_table, evaluation_json, one_sided_warning
 from agents.run_folder import RunFolder, provenance
-from agents.sb3 import ChooseByValidation, build_model, make_training_env
+from agents.sb3 import ChooseByValidation, build_model, check_action_type, make_training_env
 from agents.statistics import Summary, summarise
 from gan_env import ActionCodec, EnvConfig, GanInstance, get_suite
 
@@ -99,6 +100,7 @@ def train(options: Options) -> None:
     if num_envs < 1 or total_timesteps < 1:
         raise ValueError(f"--num-envs and --total-timesteps must be at least 1, not {num_envs} and {total_timesteps}")
     config = EnvConfig(**env_options(options, preset.env))
+    check_action_type(options.algo, config.action_type)
     algorithm_options = dict(preset.algorithm) | parse_overrides(options.algo_options, "--algo-options")
     started = time.monotonic()
 
@@ -140,7 +142,8 @@ def train(options: Options) -> None:
                 GanLogger(writer),
                 choose,
             ],
-            log_interval=max(1, suite.tasks[0].decisions if options.algo == "dqn" else 1),
+            # Counted in episodes where experience is replayed, in rollouts elsewhere.
+            log_interval=suite.tasks[0].decisions if isinstance(model, OffPolicyAlgorithm) else 1,
         )
     chosen_at, validation_iqm, _ = min(choose.history, key=lambda trial: trial[1])
     console.print(

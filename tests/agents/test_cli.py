@@ -1,12 +1,14 @@
 """What the command lines share."""
 
+import dataclasses
+import inspect
 from pathlib import Path
 
 import pytest
 
 from agents.best_static import best_static_rates, load_records
 from agents.cli import fail_in_one_line, join_data_dir, parse_overrides, print_known
-from agents.presets import ALGORITHMS, PRESETS, get_preset
+from agents.presets import ALGORITHMS, PRESETS, RELATIVES, get_preset
 from gan_backbones import BACKBONES, LOSSES
 from gan_backbones.data import DATA_SETS, PATH_SETS
 from gan_env import KNOBS, SUITES, EnvConfig
@@ -130,8 +132,24 @@ def test_presets_fit_their_algorithm_and_suite(pair):
 
 def test_a_suite_without_a_preset_borrows_one_and_an_unknown_algorithm_is_refused():
     assert get_preset("dqn", "somebody's") is PRESETS["dqn", "faces"]
-    with pytest.raises(ValueError, match="unknown algorithm 'sac'; known: dqn, ppo"):
-        get_preset("sac", "ring")
+    with pytest.raises(ValueError, match="unknown algorithm 'ars'; known: dqn, ppo"):
+        get_preset("ars", "ring")
+
+
+@pytest.mark.parametrize("suite", [*SUITES, "somebody's"])
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_every_algorithm_has_a_preset_that_its_class_takes(name, suite):
+    preset = get_preset(name, suite)
+    assert set(preset.algorithm) <= set(inspect.signature(ALGORITHMS[name].cls).parameters)
+    assert (name in RELATIVES) != ((name, "faces") in PRESETS), "its own or borrowed"
+
+
+def test_a_relative_lends_its_budget_and_some_arguments():
+    sac, dqn = get_preset("sac", "ring"), PRESETS["dqn", "ring"]
+    assert dataclasses.replace(sac, algorithm=dqn.algorithm) == dqn
+    assert sac.algorithm["buffer_size"] == dqn.algorithm["buffer_size"] and "exploration_fraction" not in sac.algorithm
+    trpo = get_preset("trpo", "ring").algorithm
+    assert trpo["n_steps"] == PRESETS["ppo", "ring"].algorithm["n_steps"] == 13 and trpo["target_kl"] == 0.02
 
 
 def test_best_static_rates_are_looked_up(monkeypatch):

@@ -8,6 +8,7 @@ import pytest
 
 from agents.evaluation import Evaluator, finals, with_rates
 from agents.predictors import NoopPredictor, RandomPredictor
+from agents.sb3 import build_model, make_training_env
 from gan_env import SUITES, ActionCodec, EnvConfig, GanBalanceEnv
 from gan_env.knobs import ACTION_TYPES
 
@@ -185,3 +186,32 @@ def test_continuous_decisions_are_recorded_as_tuples():
     moved = np.cumsum(np.array(record.actions), axis=0) * math.log10(5) - 3
     np.testing.assert_allclose(record.log10_knobs, np.clip(moved, -6, -1), atol=1e-5)
     evaluator.close()
+
+
+def test_a_recurrent_policy_is_played_as_it_is_alone(instances):
+    """Each row has a memory of its own, empty at the start of an episode, whoever plays beside it or played before."""
+    env = make_training_env(2, OPTIONS)
+    model = build_model("recurrentppo", env, 0, {})
+    env.close()
+    for weight in model.policy.parameters():  # a policy whose memory decides
+        weight.data.mul_(10.0)
+    alone = GanBalanceEnv(**OPTIONS)
+    expected, forgetful = [], []
+    for instance in instances:
+        observation, _ = alone.reset(options={"instance": instance})
+        state, first, terminated, actions = None, True, False, []
+        while not terminated:
+            action, state = model.predict(
+                observation[None], state=state, episode_start=np.array([first]), deterministic=True
+            )
+            forgetful.append(model.predict(observation[None], deterministic=True)[0][0])
+            actions.append(float(action[0]))
+            observation, _, terminated, _, _ = alone.step(action[0])
+            first = False
+        expected.append(tuple(actions))
+    alone.close()
+    assert [action for actions in expected for action in actions] != forgetful, "memory matters here"
+    for size in (4, 1):
+        judge = Evaluator(SMALL, size)
+        assert [record.actions for record in judge.evaluate(model, instances)] == expected
+        judge.close()

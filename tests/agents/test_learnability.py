@@ -6,13 +6,16 @@ import pytest
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from agents.predictors import RandomPredictor
-from agents.presets import ALGORITHMS, get_preset
+from agents.presets import ALGORITHMS, PRESETS, get_preset
+from agents.sb3 import make_model
 from gan_env.knobs import KNOBS, RATE_KNOBS, ActionCodec
 
 DECISIONS = 25
 TARGET = np.array([-2.5, -2.0])
 """log10 of the two rates that the plant likes."""
 STARTS = (-5.0, -1.5)
+MEASURED = sorted({name for name, _ in PRESETS})
+"""Algorithms with presets of their own; the others' are borrowed and not tuned."""
 TIMESTEPS = {"dqn": 6_400, "ppo": 12_800}
 
 
@@ -58,14 +61,14 @@ def final_distances(predictor, action_type, episodes=40):
     return np.array(distances)
 
 
-@pytest.mark.filterwarnings("ignore:The number of environments used is greater than the target network update")
 @pytest.mark.parametrize(
-    ("name", "action_type"), [(name, kind) for name in ALGORITHMS for kind in ALGORITHMS[name].action_types]
+    ("name", "action_type"),
+    [(name, kind) for name in MEASURED for kind in ALGORITHMS[name].action_types],
 )
 def test_presets_learn_a_plant_that_can_be_learned(name, action_type):
     preset = get_preset(name, "ring")
     env = DummyVecEnv([lambda: Plant(action_type)] * preset.num_envs)
-    model = ALGORITHMS[name].cls("MlpPolicy", env, seed=0, device="cpu", **preset.algorithm)
+    model = make_model(name, env, 0, preset.algorithm)
     model.learn(TIMESTEPS[name])
     learned = np.median(final_distances(model, action_type))
     random = np.median(final_distances(RandomPredictor(Plant(action_type).action_space, 0), action_type))

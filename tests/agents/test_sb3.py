@@ -7,9 +7,10 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 
 from agents.evaluation import EpisodeRecord, Evaluator
-from agents.presets import ALGORITHMS
+from agents.presets import ALGORITHMS, get_preset
 from agents.sb3 import ChooseByValidation, build_model, make_training_env
 from gan_env import SUITES, EnvConfig
+from gan_env.knobs import ACTION_TYPES
 
 SMALL = {"suite": "ring", "updates_per_step": 1, "decisions": 2}
 INSTANCES = SUITES["ring"].instances("validation")[:4]
@@ -22,10 +23,76 @@ def env():
     env.close()
 
 
+@pytest.fixture
+def env_for():
+    """env_for(name, **options) -> two small environments with the first action type that the algorithm takes."""
+    made = []
+
+    def env_for(name, **options):
+        made.append(make_training_env(2, SMALL | {"action_type": ALGORITHMS[name].action_types[0]} | options))
+        return made[-1]
+
+    yield env_for
+    for env in made:
+        env.close()
+
+
+def few(name):
+    """Arguments with which every algorithm learns soon and briefly."""
+    brief = {"learning_starts": 4, "batch_size": 4, "gradient_steps": 1, "n_steps": 2, "n_epochs": 1}
+    return {key: brief.get(key, value) for key, value in get_preset(name, "ring").algorithm.items()}
+
+
 @pytest.mark.parametrize("name", ALGORITHMS)
-def test_models_are_built_from_their_names(env, name):
-    model = build_model(name, env, 3, {"learning_rate": 1e-3})
-    assert type(model) is ALGORITHMS[name].cls and model.learning_rate == 1e-3 and model.seed == 3
+def test_models_are_built_from_their_names(env_for, name):
+    for action_type in ALGORITHMS[name].action_types:
+        model = build_model(name, env_for(name, action_type=action_type), 3, {"learning_rate": 1e-3})
+        assert type(model) is ALGORITHMS[name].cls and model.learning_rate == 1e-3 and model.seed == 3
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_the_options_stay_as_they_were(env_for, name):
+    """Stable-Baselines3 writes into ``policy_kwargs``, which the presets share."""
+    options = few(name)
+    before = repr(options)
+    build_model(name, env_for(name), 0, options)
+    assert repr(options) == before
+
+
+@pytest.mark.filterwarnings("ignore:`n_steps=2` is ignored")  # said when a saved model is loaded
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_the_best_policy_of_any_algorithm_is_kept_and_put_back(env_for, name, tmp_path):
+    model = build_model(name, env_for(name), 0, few(name))
+    model.set_logger(Logger(None, []))
+    choose = ChooseByValidation(Judge([1.0] * 4, [2.0] * 4), INSTANCES, [16], tmp_path / "policy.zip")
+    last = {}
+
+    class Last(BaseCallback):
+        """The weights after the last step, before anything is put back."""
+
+        def _on_step(self):
+            last.update({key: value.clone() for key, value in self.model.policy.state_dict().items()})
+            return True
+
+    model.learn(40, callback=[choose, Last()])
+    assert [iqm for _, iqm, _ in choose.history] == [1.0, 2.0]
+    best = model.policy.state_dict()
+    assert any((best[key] != last[key]).any() for key in best), "learning went on after the best one"
+    loaded = ALGORITHMS[name].cls.load(choose.best_path, device="cpu").policy.state_dict()
+    assert set(loaded) == set(best) and all((best[key] == loaded[key]).all() for key in best)
+
+
+@pytest.mark.parametrize("name", [name for name in ALGORITHMS if "action_noise" in get_preset(name, "ring").algorithm])
+def test_noise_is_given_as_a_standard_deviation(env_for, name):
+    env = env_for(name, knobs="lr_g,lr_d")
+    noise = build_model(name, env, 0, {"action_noise": 0.3}).action_noise
+    draws = np.stack([noise() for _ in range(2000)])
+    assert draws.shape == (2000, 2)
+    np.testing.assert_allclose([*draws.mean(0), *draws.std(0)], [0, 0, 0.3, 0.3], atol=0.03)
+    assert build_model(name, env, 0, {"action_noise": None}).action_noise is None
+    for bad in (0, -1.0, float("nan"), True, "much"):
+        with pytest.raises(ValueError, match="action_noise must be a standard deviation above 0, not"):
+            build_model(name, env, 0, {"action_noise": bad})
 
 
 def test_the_seed_decides_the_first_policy(env):
@@ -35,17 +102,20 @@ def test_the_seed_decides_the_first_policy(env):
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
-def test_an_unknown_option_is_told(env, name):
+def test_an_unknown_option_is_told(env_for, name):
     with pytest.raises(ValueError, match=f"algorithm '{name}': .*'learning_rat'") as caught:
-        build_model(name, env, 0, {"learning_rat": 1e-3})
+        build_model(name, env_for(name), 0, {"learning_rat": 1e-3})
     assert "\n" not in str(caught.value)
 
 
-def test_an_action_type_that_does_not_fit_is_told():
-    env = make_training_env(1, SMALL | {"action_type": "continuous"})
-    with pytest.raises(ValueError, match="algorithm 'dqn' needs action type discrete, not 'continuous'"):
-        build_model("dqn", env, 0, {})
-    env.close()
+@pytest.mark.parametrize(
+    ("name", "action_type"),
+    [(name, kind) for name in ALGORITHMS for kind in ACTION_TYPES if kind not in ALGORITHMS[name].action_types],
+)
+def test_an_action_type_that_does_not_fit_is_told(env_for, name, action_type):
+    needed = ALGORITHMS[name].action_types[0]
+    with pytest.raises(ValueError, match=f"algorithm '{name}' needs action type {needed}, not '{action_type}'"):
+        build_model(name, env_for(name, action_type=action_type), 0, {})
 
 
 class Judge(Evaluator):
@@ -105,7 +175,8 @@ def test_the_best_by_interquartile_mean_is_kept(env, tmp_path):
     assert [grades for _, _, grades in choose.history] == [list(trial) for trial in trials]
     kept = PPO.load(choose.best_path, device="cpu").policy.state_dict()["action_net.weight"]
     assert np.array_equal(kept, weights[3]), "the policy of step 8: two rows, four steps"
-    assert not np.array_equal(kept, model.policy.state_dict()["action_net.weight"])
+    assert not np.array_equal(weights[3], weights[-1])
+    assert np.array_equal(kept, model.policy.state_dict()["action_net.weight"]), "and is put back into the model"
 
 
 def test_a_real_evaluator_fits(env, tmp_path):

@@ -67,7 +67,7 @@ BAD_COMBINATIONS = [
     ({"data": "digits", "resolution": 20}, "has no resolution 20; allowed: 16"),
     ({"data": "digits"}, "makes points.*use 'dcgan'"),
     ({"render_mode": "human"}, "unknown render_mode 'human'; known: rgb_array"),
-    ({"fps": 3}, "unknown option 'fps'; known: suite, .*progress"),
+    ({"fps": 3}, "unexpected keyword argument 'fps'; known: suite, .*progress"),
 ]
 
 
@@ -81,8 +81,15 @@ def test_what_does_not_fit_is_told_when_the_environment_is_made(entry_point, opt
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_mistakes_come_through_gym_make(name):
-    with pytest.raises(ValueError, match="unknown option 'suit'; known: suite"):
+    with pytest.raises(ValueError, match="unexpected keyword argument 'suit'; known: suite"):
         gym.make(name, suit="ring")
+
+
+@pytest.mark.parametrize("entry_point", [GanBalanceEnv, GanBalanceVectorEnv])
+def test_an_unknown_keyword_is_also_what_python_says_of_one(entry_point):
+    """TorchRL offers ``frameskip`` to every environment and takes it back on exactly this."""
+    with pytest.raises(TypeError, match="unexpected keyword argument 'frameskip'"):
+        entry_point(suite="ring", frameskip=1)
 
 
 def test_no_cuda_is_told(monkeypatch):

@@ -1,5 +1,6 @@
 """Every registered id with every action type: Gymnasium's and SB3's checkers, determinism, endings, state."""
 
+import contextlib
 import itertools
 import math
 import pickle
@@ -12,7 +13,7 @@ import torch
 from gymnasium.utils.env_checker import check_env as check_gymnasium
 from stable_baselines3.common.env_checker import check_env as check_sb3
 
-from gan_env import ENVIRONMENTS, GanBalanceEnv, GanInstance
+from gan_env import ENVIRONMENTS, SUITE_IDS, SUITES, GanBalanceEnv, GanInstance
 from gan_env.core import COLLAPSE_REACHED, COLLAPSE_SHARE, COLLAPSE_STEPS
 from gan_env.knobs import ACTION_TYPES, DEFAULT_KNOBS, KNOBS
 
@@ -92,6 +93,22 @@ def test_it_is_made_without_importing_the_package_and_has_no_step_limit(env_id):
     endings = [env.step(0)[2:4] for _ in range(3)]
     assert endings == [(False, False), (False, False), (True, False)]
     env.close()
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_every_suite_has_an_id_that_needs_no_arguments(suite):
+    env_id = f"GanBalanceEnv-{suite}-v0"
+    assert SUITE_IDS[env_id] == suite
+    spec, base = gym.spec(env_id), gym.spec("GanBalanceEnv-v0")
+    assert spec.kwargs == {"suite": suite} and spec.max_episode_steps is None
+    assert (spec.entry_point, spec.vector_entry_point) == (base.entry_point, base.vector_entry_point)
+
+
+def test_ids_of_suites_make_single_and_vector_environments():
+    with contextlib.closing(gym.make("gan_env:GanBalanceEnv-ring-v0", decisions=2)) as env:
+        assert env.unwrapped.config.suite == "ring" and env.unwrapped.config.decisions == 2
+    with contextlib.closing(gym.make_vec("gan_env:GanBalanceEnv-ring-v0", num_envs=3, decisions=2)) as envs:
+        assert envs.unwrapped.config.suite == "ring" and envs.num_envs == envs.unwrapped.core.size == 3
 
 
 @every_action_type

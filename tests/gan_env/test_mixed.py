@@ -56,7 +56,9 @@ def test_rows_stay_in_their_population_and_in_their_order(make):
         before = infos["knobs"]["lr_g"].copy()
         _, _, terminated, _, infos = env.step(actions)
         if "reward_terms" in infos:  # no episode begins
-            np.testing.assert_allclose(infos["knobs"]["lr_g"] / before, np.minimum([1.5, 1 / 1.5, 1, 5, 1], 0.1 / before))
+            np.testing.assert_allclose(
+                infos["knobs"]["lr_g"] / before, np.minimum([1.5, 1 / 1.5, 1, 5, 1], 0.1 / before)
+            )
     assert {env.picture(row).shape[2] for row in range(5)} == {3}
 
 

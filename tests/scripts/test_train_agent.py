@@ -1,5 +1,6 @@
 """The main command, as a person types it."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -7,6 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
+
+from agents.presets import ALGORITHMS, get_preset
+from gan_env import SUITES, instances
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "train_agent.py"
 TINY = ["--num-envs", "4", "--total-timesteps", "64", "--env", "decisions=4", "updates_per_step=2"]
@@ -34,6 +38,32 @@ def test_a_run_leaves_a_whole_folder(algorithm: str, run_script, capsys, tmp_pat
     assert list((folder / "tensorboard").glob("events.*"))
 
 
+@pytest.fixture
+def tiny_suite(monkeypatch) -> str:
+    """Name of a suite with hardly anything to train or to grade."""
+    changes = {"updates_per_step": 1, "decisions": 3, "grade_samples": 128, "held_out": {"validation": 2, "test": 3}}
+    monkeypatch.setitem(instances._SUITES, "tiny", dataclasses.replace(SUITES["ring"], name="tiny", **changes))
+    return "tiny"
+
+
+@pytest.mark.filterwarnings("ignore:`n_steps=8` is ignored")  # said when a saved model is loaded
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_every_algorithm_learns_by_the_same_command(name, tiny_suite, run_script, tmp_path: Path) -> None:
+    brief = {"learning_starts": 20, "batch_size": 16, "gradient_steps": 1, "n_steps": 8, "n_epochs": 2}
+    changes = [f"{key}={value}" for key, value in brief.items() if key in get_preset(name, tiny_suite).algorithm]
+    arguments = ["--algo", name, "--suite", tiny_suite, "--num-envs", "2", "--total-timesteps", "120"]
+    assert run_script("train_agent", *arguments, "--run-dir", "run", "--algo-options", *changes) == 0
+    rows = [json.loads(line) for line in (tmp_path / "run" / "stats.jsonl").read_text().splitlines()]
+    assert any(key.startswith("train/") and key.endswith("loss") for row in rows for key in row)
+    assert any("rollout/ep_rew_mean" in row for row in rows)
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["environment"]["action_type"] == ALGORITHMS[name].action_types[0]
+    evaluation = json.loads((tmp_path / "run" / "evaluation.json").read_text())
+    assert len(evaluation["methods"][name]["final"]) == 3
+    policy = ALGORITHMS[name].cls.load(tmp_path / "run" / "policy.zip", device="cpu")
+    assert policy.action_space.contains(policy.predict(policy.observation_space.sample())[0])
+
+
 @pytest.mark.parametrize(
     ("arguments", "names"),
     [
@@ -52,6 +82,8 @@ def test_a_run_leaves_a_whole_folder(algorithm: str, run_script, capsys, tmp_pat
         (["--observation", "everything"], ["everything", "absolute"]),
         (["--action-type", "analog"], ["analog", "continuous"]),
         (["--action-type", "continuous"], ["dqn", "discrete"]),
+        (["--algo", "sac", "--action-type", "discrete"], ["sac", "continuous"]),
+        (["--algo", "td3", "--algo-options", "action_noise=-1"], ["action_noise", "-1"]),
         (["--knobs", "lr_g"], ["lr_d"]),
         (["--knobs", "lr_g,lr_d,warp"], ["warp", "fm_weight"]),
         (["--num-envs", "0"], ["0"]),
