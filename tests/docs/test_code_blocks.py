@@ -78,8 +78,8 @@ def commands():
         text = page.read_text()
         for language, line, source in blocks(text):
             if language == "bash":
-                lines = enumerate(source.splitlines(), start=line)
-                yield from ((f"{name}:{number}", one) for number, one in lines if one.strip())
+                lines = enumerate(source.replace("\\\n", "\0").splitlines(), start=line)
+                yield from ((f"{name}:{number}", one.replace("\0", " ")) for number, one in lines if one.strip())
         prose = re.sub(r"^```.*?^```$", lambda match: "\n" * match[0].count("\n"), text, flags=re.MULTILINE | re.DOTALL)
         for match in re.finditer(r"`((?:python scripts/|make |tensorboard )[^`]+)`", prose):
             yield f"{name}:{prose.count(chr(10), 0, match.start()) + 1}", match[1]
