@@ -1,0 +1,36 @@
+"""Runs the Python blocks of one page in order in one namespace: ``python run_blocks.py PAGE NAME``.
+
+Tracebacks name the page and its line. A block that fails ends the run with status 1.
+"""
+
+import re
+import sys
+import traceback
+from pathlib import Path
+
+FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(text: str) -> list[tuple[str, int, str]]:
+    """Language, line number of the first line of code, and code of every fenced block."""
+    return [(match[1], text[: match.start(2)].count("\n") + 1, match[2]) for match in FENCE.finditer(text)]
+
+
+def run(text: str, name: str) -> None:
+    """Run the blocks of ``text``; lines are counted as in the page."""
+    namespace: dict[str, object] = {"__name__": "__main__"}
+    for language, line, source in blocks(text):
+        if language == "python":
+            exec(compile("\n" * (line - 1) + source, name, "exec"), namespace)
+
+
+if __name__ == "__main__":
+    page, name = sys.argv[1:]
+    text = Path(page).read_text(encoding="utf-8")
+    try:
+        run(text, name)
+    except BaseException as error:
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == name]
+        lines += [error.lineno] if isinstance(error, SyntaxError) and error.filename == name else []
+        traceback.print_exc()
+        sys.exit(f"{name}:{lines[-1] if lines else '?'}: {type(error).__name__}: {error}")
