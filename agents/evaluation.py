@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from agents.predictors import Predictor
 from gan_env import ActionCodec, EnvConfig, GanInstance
 from gan_env.core import BalanceCore
+from gan_env.observation import Observer
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class Evaluator:
         self.config = config
         self.suite = config.resolved_suite()
         self.codec = ActionCodec(config.action_type, config.knobs, config.moves)
+        self.observation_names = Observer(config.knobs, config.groups, config.history, 1).names
+        """One name for each entry of an observation."""
         tasks = self.suite.all_tasks()
         self._relative = len({task.data for task in tasks}) > 1
         kinds = {task.population_key(): task for task in reversed(tasks)}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import functools
 import math
+import operator
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -37,7 +39,8 @@ def check_action_type(name: str, action_type: str) -> None:
 def build_model(name: str, env: SB3VecEnv, seed: int, options: Mapping[str, Any]) -> BaseAlgorithm:
     """The algorithm ``name`` on ``env``.
 
-    ``options`` are arguments of the class, except that ``action_noise`` is the standard deviation of Gaussian noise.
+    ``options`` are arguments of the class, except that ``action_noise`` is the standard deviation of Gaussian noise,
+    and that ``"lin_NUMBER"`` falls from that number to 0 over training, where the class takes a schedule.
     Raises ``ValueError`` in one line for an option that the class does not take or an action type that does not fit.
     """
     check_action_type(name, env.env.config.action_type)
@@ -50,12 +53,30 @@ def make_model(name: str, env: VecEnv, seed: int, options: Mapping[str, Any]) ->
     arguments = copy.deepcopy(dict(options))  # some classes write into their policy_kwargs
     if arguments.get("action_noise") is not None:
         arguments["action_noise"] = _noise(arguments["action_noise"], env.action_space.shape)
+    for option in _SCHEDULES & set(arguments):
+        arguments[option] = _schedule(option, arguments[option])
     # One target update per environment step is what the presets mean by an interval of 1.
     warnings.filterwarnings("ignore", "The number of environments used is greater than the target network")
     try:
         return algorithm.cls(algorithm.policy, env, seed=seed, device="cpu", **arguments)
     except TypeError as error:
         raise ValueError(f"algorithm {name!r}: {error}") from None
+
+
+_SCHEDULES = {"learning_rate", "clip_range", "clip_range_vf"}
+
+
+def _schedule(option: str, value: Any) -> Any:
+    """``"lin_5e-4"`` as a function of the share of training that is left; anything else as it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        start = float(value.removeprefix("lin_")) if value.startswith("lin_") else math.nan
+    except ValueError:
+        start = math.nan
+    if not start > 0:
+        raise ValueError(f"{option} must be a number or lin_NUMBER, not {value!r}")
+    return functools.partial(operator.mul, start)
 
 
 def _noise(deviation: object, shape: tuple[int, ...] | None) -> NormalActionNoise:

@@ -20,7 +20,7 @@ from gan_backbones import BACKBONES, LOSSES
 from gan_backbones.data import DATA_SETS
 from gan_env import KNOBS, SUITES, ActionCodec, EnvConfig, GanBalanceEnv
 from gan_env.knobs import DEFAULT_KNOBS
-from gan_env.observation import GROUPS, feature_table
+from gan_env.observation import feature_table, groups
 from gan_env.reward import PRESETS, TERMS
 
 ROOT = Path(__file__).parents[2]
@@ -55,7 +55,7 @@ def features() -> str:
     """Every feature of every group, for all knobs, in the order of the vector."""
     rows = (
         (code(f.name), f.group, f"{f.low:g}\u00a0to\u00a0{f.high:g}", _yes(f.history), f.description)
-        for f in feature_table(tuple(KNOBS), GROUPS)
+        for f in feature_table(tuple(KNOBS), groups())
     )
     return table(("feature", "group", "range", "history", "meaning"), rows)
 

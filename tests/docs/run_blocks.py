@@ -3,6 +3,8 @@
 Tracebacks name the page and its line. A block that fails ends the run with status 1.
 """
 
+import ast
+import importlib.util
 import re
 import sys
 import traceback
@@ -16,12 +18,30 @@ def blocks(text: str) -> list[tuple[str, int, str]]:
     return [(match[1], text[: match.start(2)].count("\n") + 1, match[2]) for match in FENCE.finditer(text)]
 
 
+OTHERS = {"ray", "torchrl"}
+"""Packages that are no dependencies; a block that needs one is run where it is installed and compiled elsewhere."""
+
+
+def absent(source: str) -> set[str]:
+    """Those of :data:`OTHERS` that the code imports and that are not installed."""
+    imported = {
+        alias.name if isinstance(node, ast.Import) else node.module or ""
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
+    needed = {name.split(".")[0] for name in imported} & OTHERS
+    return {name for name in needed if importlib.util.find_spec(name) is None}
+
+
 def run(text: str, name: str) -> None:
     """Run the blocks of ``text``; lines are counted as in the page."""
     namespace: dict[str, object] = {"__name__": "__main__"}
     for language, line, source in blocks(text):
         if language == "python":
-            exec(compile("\n" * (line - 1) + source, name, "exec"), namespace)
+            code = compile("\n" * (line - 1) + source, name, "exec")
+            if not absent(source):
+                exec(code, namespace)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from gan_backbones import BACKBONES, LOSSES
 from gan_backbones.data import DATA_SETS
 from gan_env import KNOBS, SUITES, ActionCodec, EnvConfig
 from gan_env.knobs import DEFAULT_KNOBS
-from gan_env.observation import GROUPS, feature_table
+from gan_env.observation import feature_table, groups
 from gan_env.reward import PRESETS, TERMS
 
 ROOT = Path(__file__).parents[2]
@@ -36,7 +36,7 @@ def rows(markdown):
 
 def test_the_environment_page_names_everything(environment_page):
     tables = {
-        "Features": {f.name: f.description for f in feature_table(tuple(KNOBS), GROUPS)},
+        "Features": {f.name: f.description for f in feature_table(tuple(KNOBS), groups())},
         "Knobs": {k.name: k.description for k in KNOBS.values()},
         "Reward": {t.name: t.description for t in TERMS.values()} | dict.fromkeys(PRESETS, ""),
         "Options": dict.fromkeys((field.name for field in dataclasses.fields(EnvConfig)), ""),

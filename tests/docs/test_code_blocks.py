@@ -17,7 +17,7 @@ RUNNER = Path(__file__).with_name("run_blocks.py")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 NAMES = [page.relative_to(ROOT).as_posix() for page in PAGES]
 LANGUAGES = {"python", "bash", "text"}
-MODULES = {"pip", "venv"}
+MODULES = {"pip", "venv", "rl_zoo3.train"}
 """What ``python -m`` is told to run."""
 blocks = runpy.run_path(str(RUNNER), run_name="run_blocks")["blocks"]
 TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
@@ -93,7 +93,9 @@ COMMANDS = list(commands())
 
 def check(command, monkeypatch, script_parses):
     """Raise AssertionError unless a command is one that works here."""
-    words = shlex.split(command, comments=True)
+    words = [word for word in shlex.split(command, comments=True) if not word.startswith("PYTHONPATH=")]
+    for word in words:
+        assert not word.startswith("examples/") or (ROOT / word).is_file(), f"{word} does not exist"
     program = words[0].removeprefix(".venv/bin/")
     if program == "make":
         assert set(words[1:]) <= TARGETS, f"targets are {TARGETS}"
@@ -103,6 +105,8 @@ def check(command, monkeypatch, script_parses):
         script_parses(words[1], words[2:])
     elif program == "python" and words[1] == "-c":
         subprocess.run([sys.executable, "-c", words[2]], cwd=ROOT, check=True, capture_output=True, timeout=60)
+    elif program == "python" and words[1].startswith("examples/"):
+        compile((ROOT / words[1]).read_text(), words[1], "exec")
     else:
         assert program == "python" and words[1] == "-m" and words[2] in MODULES, "no check knows this kind of command"
 
