@@ -3,7 +3,8 @@
 ``bench.py env`` compares GAN updates per second of a bare PyTorch loop on one core, the same loop in one process per
 core, the population, and the whole environment without and with the quality proxy. The contenders take turns, so that
 a machine whose speed drifts is fair to all; figures are medians over the turns. What the environment costs beyond its
-population is timed within the same steps.
+population is told twice: timed within the same steps, and as the median over the turns of the population's rate over
+the environment's, which stand side by side in each turn.
 
 Example: python scripts/bench.py env --suite faces
 """
@@ -45,9 +46,9 @@ class Options:
     """Suite whose GANs are trained."""
     num_envs: int = 32
     """GANs in the population."""
-    seconds: float = 3.0
+    seconds: float = 1.5
     """Time of each contender in each turn."""
-    turns: int = 5
+    turns: int = 15
     """Turns."""
     json: Path | None = None
     """File for the record."""
@@ -194,26 +195,31 @@ def main() -> None:
     for run in contenders.values():
         run(0.5)
     rates: dict[str, list[float]] = {name: [] for name in contenders}
-    for _ in range(options.turns):
-        for name, run in contenders.items():
-            rates[name].append(run(options.seconds))
+    for turn in range(options.turns):
+        order = list(contenders) if turn % 2 == 0 else list(contenders)[::-1]
+        for name in order:
+            rates[name].append(contenders[name](options.seconds))
     for pipe in pipes:
         pipe.send(None)
 
     medians = {name: statistics.median(values) for name, values in rates.items()}
-    reference = medians["bare loop, one core"]
+    reference, alone = medians["bare loop, one core"], rates[f"population of {options.num_envs}"]
+    paired = {name: statistics.median(a / b - 1 for a, b in zip(alone, rates[name], strict=True)) for name in watches}
     table = Table(title=f"{options.suite}: GAN updates per second, median of {options.turns} turns")
-    for column in ("contender", "updates/s", "min..max", "x bare loop", "cost beyond population"):
+    for column in ("contender", "updates/s", "min..max", "x bare loop", "cost in its steps", "cost in turns"):
         table.add_column(column, justify="left" if column == "contender" else "right")
     for name, median in medians.items():
-        cost = f"{watches[name].cost * 100:.1f} %" if name in watches else ""
+        costs = (
+            [f"{share * 100:.1f} %" for share in (watches[name].cost, paired[name])] if name in watches else ["", ""]
+        )
         spread = f"{min(rates[name]):.0f}..{max(rates[name]):.0f}"
-        table.add_row(name, f"{median:.0f}", spread, f"{median / reference:.2f}", cost)
+        table.add_row(name, f"{median:.0f}", spread, f"{median / reference:.2f}", *costs)
     Console().print(table)
     if options.json is not None:
         record = {"benchmark": "env", "suite": options.suite, "num_envs": options.num_envs, "cores": cores}
         record |= {"updates_per_second": rates, "median": medians} | provenance("cpu")
-        record["cost_beyond_population"] = {name: watch.cost for name, watch in watches.items()}
+        record["cost_in_its_steps"] = {name: watch.cost for name, watch in watches.items()}
+        record["cost_in_turns"] = paired
         record["command"] = f"python scripts/bench.py env --suite {options.suite} --num-envs {options.num_envs}"
         write_atomically(options.json, (json.dumps(record, indent=1) + "\n").encode())
 

@@ -130,9 +130,9 @@ def train(options: Options) -> None:
 
     writer = SummaryWriter(str(folder.path / "tensorboard"))
     model.set_logger(Logger(None, [RunWriter(writer, folder)]))
-    trials = preset.validations
+    count = preset.validations
     # The last policy is tried at the end of training; the others at even distances in its second half.
-    at = [round(total_timesteps * (0.5 + 0.5 * index / trials)) for index in range(1, trials)]
+    at = [round(total_timesteps * (0.5 + 0.5 * index / count)) for index in range(1, count)]
     with tqdm(unit="update", disable=True) as counter:
         choose = ChooseByValidation(evaluator, validation, at, folder.path / "policy.zip", counter.update)
         model.learn(
@@ -157,7 +157,9 @@ def train(options: Options) -> None:
     grades = {method: finals(rows) for method, rows in records.items()}
     summaries = summarise(grades)
     metric = evaluator.metric
-    folder.write_json("evaluation.json", evaluation_json(suite.name, metric, test, summaries))
+    trials = [{"timesteps": step, "iqm": iqm} for step, iqm, _ in choose.history]
+    content = evaluation_json(suite.name, metric, test, summaries)
+    folder.write_json("evaluation.json", content | {"validation": {"chosen_at": chosen_at, "trials": trials}})
     record_hyperparameters(writer, options, algorithm_options, summaries, validation_iqm)
     writer.close()
     console.print(comparison_table(options.algo, suite.name, metric, summaries, grades))
