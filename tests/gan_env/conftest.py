@@ -1,12 +1,14 @@
-"""Measurements made up for tests of observation and reward."""
+"""Measurements made up for tests of observation and reward, and small environments."""
 
 import dataclasses
 
+import gymnasium as gym
 import pytest
 import torch
 
 from gan_backbones import TrainStats
 from gan_env.observation import Measurement
+from tests.gan_env.environments import SMALL
 
 
 def _measurement(count: int = 1, **changes) -> Measurement:
@@ -41,3 +43,17 @@ def _measurement(count: int = 1, **changes) -> Measurement:
 def measurement():
     """measurement(count, **changes) -> a made-up :class:`Measurement`."""
     return _measurement
+
+
+@pytest.fixture
+def make_env():
+    """make_env(id, **options) -> a small environment, closed after the test."""
+    made = []
+
+    def make_env(env_id="GanBalanceEnv-v0", **options):
+        made.append(gym.make(env_id, **(SMALL | options)).unwrapped)
+        return made[-1]
+
+    yield make_env
+    for env in made:
+        env.close()
