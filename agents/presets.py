@@ -14,6 +14,7 @@ from sb3_contrib import QRDQN, TQC, TRPO, CrossQ, RecurrentPPO
 from stable_baselines3 import A2C, DDPG, DQN, PPO, SAC, TD3
 from stable_baselines3.common.base_class import BaseAlgorithm
 
+from gan_env import SUITES
 from gan_env.knobs import RATE_KNOBS
 
 
@@ -105,7 +106,7 @@ PRESETS: Mapping[tuple[str, str], Preset] = {
     ("dqn", "ring"): Preset(22_400, 64, 4, _ENV, _dqn()),
     ("ppo", "ring"): Preset(28_288, 64, 4, _ENV, _ppo(n_steps=13, batch_size=208, learning_rate=1e-3)),
     ("dqn", "faces"): Preset(16_000, 32, 3, _ENV, _dqn()),
-    ("ppo", "faces"): Preset(24_000, 32, 3, _ENV, _ppo()),
+    ("ppo", "faces"): Preset(28_800, 32, 3, _ENV, _ppo(learning_rate="lin_7e-4")),
 }
 
 
@@ -147,7 +148,8 @@ RELATIVES: Mapping[str, Relative] = {
 
 
 def get_preset(algorithm: str, suite: str) -> Preset:
-    """The preset for a pair; a suite without one of its own borrows that of ``faces``.
+    """The preset for a pair; a suite without one of its own borrows that of ``ring`` if it trains on points alone, else
+    that of ``faces``.
 
     Raises ``ValueError`` for an unknown algorithm, naming the known ones.
     """
@@ -158,4 +160,5 @@ def get_preset(algorithm: str, suite: str) -> Preset:
         preset = get_preset(relative.nearest, suite)
         arguments = {name: preset.algorithm[name] for name in relative.borrowed} | dict(relative.own)
         return replace(preset, algorithm=arguments)
-    return PRESETS.get((algorithm, suite), PRESETS[algorithm, "faces"])
+    points = suite in SUITES and all(task.resolution is None for task in SUITES[suite].all_tasks())
+    return PRESETS.get((algorithm, suite), PRESETS[algorithm, "ring" if points else "faces"])

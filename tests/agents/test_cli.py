@@ -132,6 +132,8 @@ def test_presets_fit_their_algorithm_and_suite(pair):
 
 def test_a_suite_without_a_preset_borrows_one_and_an_unknown_algorithm_is_refused():
     assert get_preset("dqn", "somebody's") is PRESETS["dqn", "faces"]
+    assert get_preset("ppo", "grid") is PRESETS["ppo", "ring"]
+    assert get_preset("ppo", "mixed") is PRESETS["ppo", "faces"]
     with pytest.raises(ValueError, match="unknown algorithm 'ars'; known: dqn, ppo"):
         get_preset("ars", "ring")
 

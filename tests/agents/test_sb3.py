@@ -113,7 +113,7 @@ def test_an_unknown_option_is_told(env_for, name):
     [(name, kind) for name in ALGORITHMS for kind in ACTION_TYPES if kind not in ALGORITHMS[name].action_types],
 )
 def test_an_action_type_that_does_not_fit_is_told(env_for, name, action_type):
-    needed = ALGORITHMS[name].action_types[0]
+    needed = " or ".join(ALGORITHMS[name].action_types)
     with pytest.raises(ValueError, match=f"algorithm '{name}' needs action type {needed}, not '{action_type}'"):
         build_model(name, env_for(name, action_type=action_type), 0, {})
 
