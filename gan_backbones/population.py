@@ -109,7 +109,7 @@ class GanPopulation:
         self._pool_start: dict[str, int] = {}
 
         if workers is None:
-            workers = _available_cores() if self.device.type == "cpu" else 1
+            workers = available_cores() if self.device.type == "cpu" else 1
         stacked = strategy == "stacked"
         self._workers = max(1, min(workers, size))
         self._executor: ThreadPoolExecutor | None = None
@@ -305,7 +305,8 @@ class GanPopulation:
         return list(self._executor.map(work, lanes))
 
 
-def _available_cores() -> int:
+def available_cores() -> int:
+    """Cores that this process may use."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on every platform

@@ -25,18 +25,21 @@ class GanBalanceEnv(gym.Env[NDArray[np.float32], Any], EzPickle):
 
     ## Actions
     `action_type="discrete"`: 0 keeps all knobs; for each knob a small move up, a small move down, a large move up and
-    a large move down (factors 1.5 and 5). `"continuous"`: `Box(-1, 1, (K,))`, the logarithm of a factor per knob, 1
-    being the large move. Knobs: `lr_g`, `lr_d`, `fm_weight`, or those named by `knobs=`.
+    a large move down (factors 1.5 and 5). `"multidiscrete"`: such a choice for every knob at once. `"continuous"`:
+    `Box(-1, 1, (K,))`, the logarithm of a factor per knob, 1 being the large move. `"absolute"`: the same box, but each
+    number is the knob itself, between its bounds on a logarithmic scale. Knobs: `lr_g`, `lr_d`, `fm_weight`, or those
+    named by `knobs=`; `constants=` holds others at a value.
 
     ## Observations
     A `Box` of finite, bounded float32 features that any GAN loop can compute: accuracies, logits and their margin,
     canonical losses, log update-to-weight ratios, each over the last 3 decisions; the share of the budget left; whether
     the GAN failed; each knob relative to its start. The table is `gan_env.observation`; `observation="absolute"` adds
-    the knobs' values, `"quality"` the quality proxy.
+    the knobs' values, `"quality"` the quality proxy, and `gan_env.register_feature` features of one's own.
 
     ## Rewards
     The fall in the log proxy distance, a small stability term that is never positive, and a one-off penalty for
-    failure; each in `info["reward_terms"]`. The table is `gan_env.reward`.
+    failure; each in `info["reward_terms"]`. `reward=` names another preset or writes terms with weights, as
+    `"quality=1,stability=0.02"`. The table is `gan_env.reward`.
 
     ## Endings
     `terminated` by divergence (something is not finite), collapse (the samples' spread below a tenth of the episode's

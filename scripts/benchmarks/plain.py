@@ -1,0 +1,65 @@
+"""The rival: one GAN in a plain PyTorch loop, as a practitioner would write it. And how rates are measured."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+
+from gan_backbones import build, initialise
+from gan_env import Task
+from gan_env.quality import cached_data
+
+
+class BareLoop:
+    """One GAN of a task, trained with torch.optim.Adam; calling it makes one update and returns 1."""
+
+    def __init__(self, task: Task, device: str = "cpu", seed: int = 0) -> None:
+        self.data = cached_data(task.data, task.resolution, None, False)
+        self.pair = build(task.backbone, self.data.sample_shape, **dict(task.backbone_options))
+        self.rng = torch.Generator().manual_seed(seed)
+        initialise(self.pair.generator, self.rng)
+        initialise(self.pair.discriminator, self.rng)
+        self.generator, self.discriminator = self.pair.generator.to(device), self.pair.discriminator.to(device)
+        self.optimizers = [
+            torch.optim.Adam(module.parameters(), 2e-4, betas=(0.5, 0.999))
+            for module in (self.generator, self.discriminator)
+        ]
+        self.samples = self.data.samples.to(device)
+        self.batch, self.device = task.batch_size, device
+
+    def __call__(self) -> int:
+        rows = torch.randint(len(self.samples), (self.batch,), generator=self.rng).to(self.device)
+        real = self.samples[rows]
+        real = real / 127.5 - 1 if real.dtype == torch.uint8 else real
+        fake = self.generator(torch.randn(self.batch, self.pair.latent_size, generator=self.rng).to(self.device))
+        real_logits, fake_logits = self.discriminator(torch.cat([real, fake.detach()])).split(self.batch)
+        loss = F.softplus(-real_logits).mean() + F.softplus(fake_logits).mean()
+        self.optimizers[1].zero_grad()
+        loss.backward()
+        self.optimizers[1].step()
+        self.discriminator.requires_grad_(False)
+        loss = F.softplus(-self.discriminator(fake)).mean()
+        self.optimizers[0].zero_grad()
+        loss.backward()
+        self.optimizers[0].step()
+        self.discriminator.requires_grad_(True)
+        return 1
+
+
+def synchronise(device: str) -> None:
+    """Wait for what the device was given."""
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)
+
+
+def measure(work: Callable[[], int], seconds: float, device: str = "cpu") -> float:
+    """Updates per second over about ``seconds``; ``work`` returns the updates that it made."""
+    synchronise(device)
+    done, start = 0, time.perf_counter()
+    while time.perf_counter() - start < seconds:
+        done += work()
+        synchronise(device)
+    return done / (time.perf_counter() - start)
