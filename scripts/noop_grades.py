@@ -1,8 +1,9 @@
 """Measure what GANs that are left alone reach on each data set: the unit in which suites of several data sets count.
 
-The medians stand as ``noop_grade`` in gan_env/suites.py. Training instances alone are used.
+The medians stand as ``noop_grade`` in gan_env/suites.py. Training instances alone are used; divergence counts as the
+worst grade, collapse is not looked for.
 
-Example: python scripts/noop_grades.py --suites ring grid faces
+Example: python scripts/noop_grades.py --data ring faces
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,16 +22,17 @@ from agents.cli import fail_in_one_line
 from agents.evaluation import Evaluator, finals
 from agents.predictors import NoopPredictor
 from agents.run_folder import provenance
+from gan_backbones.data import DATA_SETS
 from gan_backbones.files import write_atomically
-from gan_env import SUITES, EnvConfig, get_suite
+from gan_env import SUITES, EnvConfig
 
 
 @dataclass(frozen=True)
 class Options:
     """Options of noop_grades.py."""
 
-    suites: tuple[str, ...] = ()
-    """Suites to measure; by default all that have one task."""
+    data: tuple[str, ...] = ()
+    """Data sets to measure; by default those of all suites."""
     instances: int = 64
     """Training instances of each."""
     num_envs: int = 32
@@ -45,21 +48,32 @@ def main() -> None:
     torch.set_num_threads(1)
     if min(options.instances, options.num_envs) < 1:
         raise ValueError("--instances and --num-envs must be at least 1")
-    names = options.suites or [name for name, suite in SUITES.items() if len(suite.all_tasks()) == 1]
-    for name in names:
-        if len(get_suite(name).all_tasks()) > 1:
-            raise ValueError(f"suite {name!r} has several tasks; name suites of one")
-    grades = {name: measure(name, options) for name in tqdm(names, desc="suites", disable=None)}
-    record = {name: {"median": float(np.median(values)), "grades": values} for name, values in grades.items()}
-    for name, entry in record.items():
-        print(f"{name}: median {entry['median']:.4g}, worst {max(grades[name]):.4g}")
+    tasks = {task.data: name for name, suite in reversed(SUITES.items()) for task in suite.all_tasks()}
+    unknown = sorted(set(options.data) - set(tasks))
+    if unknown:
+        raise ValueError(f"no suite trains on {unknown[0]!r}; known: {', '.join(sorted(tasks))}")
+    chosen = options.data or tuple(sorted(tasks))
+    record: dict[str, Any] = {}
+    for name in tqdm(chosen, desc="data sets", disable=None):
+        grades = measure(name, options)
+        record[name] = {"median": float(np.median(grades)), "grades": grades}
+        print(f"{name}: median {np.median(grades):.4g}, worst {max(grades):.4g}")
     if options.json is not None:
         write_atomically(options.json, (json.dumps(record | {"made": provenance("cpu")}, indent=1) + "\n").encode())
 
 
-def measure(name: str, options: Options) -> list[float]:
-    """Final grades of GANs left alone on training instances of a suite."""
-    evaluator = Evaluator(EnvConfig(suite=name, knobs=("lr_g", "lr_d"), progress=True), options.num_envs)
+def measure(data: str, options: Options) -> list[float]:
+    """Final grades of GANs left alone on training instances."""
+    points = DATA_SETS[data].resolutions is None
+    config = EnvConfig(
+        suite="ring" if points else "faces",
+        data=data,
+        knobs=("lr_g", "lr_d"),
+        measure_quality=False,
+        reward="stability",
+        progress=True,
+    )
+    evaluator = Evaluator(config, options.num_envs)
     rng = np.random.default_rng(options.seed)
     instances = [evaluator.suite.sample(rng) for _ in range(options.instances)]
     grades = finals(evaluator.evaluate(NoopPredictor(evaluator.codec), instances))

@@ -80,7 +80,7 @@ def test_the_proxy_tells_real_digits_from_an_untrained_generator(env):
     _, info = env.reset(seed=0)
     data = env.core.data_of(0)
     real = data.batch(range(env.core.task.proxy_samples))
-    distance, spread = env.core.proxies["faces"].measure(real[None])[0].tolist()
+    distance, spread = env.core.proxies["digits"].measure(real[None])[0].tolist()
     assert distance < 0.3 * info["fid_proxy"] and spread == pytest.approx(1.0, abs=0.2)
 
 
@@ -100,5 +100,5 @@ def test_the_grader_is_another_judge(env):
     env.reset(seed=0)
     (grade,) = core.grade([0])
     assert 0 < grade <= core.task.worst_grade
-    assert core.grader("faces").metric == core.task.metric
-    assert type(core.grader("faces")._extractor) is not type(core.proxies["faces"]._extractor)
+    assert core.grader("digits").metric == core.task.metric
+    assert type(core.grader("digits")._extractor) is not type(core.proxies["digits"]._extractor)

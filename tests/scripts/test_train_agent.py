@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from agents.presets import ALGORITHMS, get_preset
-from gan_env import SUITES, instances
+from gan_env import SUITES, Suite, instances
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "train_agent.py"
 TINY = ["--num-envs", "4", "--total-timesteps", "64", "--env", "decisions=4", "updates_per_step=2"]
@@ -22,8 +22,12 @@ def test_a_run_leaves_a_whole_folder(algorithm: str, run_script, capsys, tmp_pat
     printed = capsys.readouterr().out
     folder = tmp_path / "run"
     evaluation = json.loads((folder / "evaluation.json").read_text())
-    assert set(evaluation) == {"suite", "metric", "instances", "methods"}
-    assert {algorithm, "noop", "random", "best_static"} == set(evaluation["methods"])
+    assert set(evaluation) == {"suite", "metric", "instances", "methods", "validation"}
+    trials = evaluation["validation"]["trials"]
+    best = min(trials, key=lambda trial: trial["iqm"])
+    assert evaluation["validation"]["chosen_at"] == best["timesteps"]
+    # No best_static: the recorded rates are the best for the suite's own budget, not for this one.
+    assert {algorithm, "noop", "random"} == set(evaluation["methods"])
     for method in evaluation["methods"].values():
         assert set(method) == {"final", "median", "iqm", "ci95", "p90"}
         assert len(method["final"]) == len(evaluation["instances"]) == 64
@@ -41,8 +45,9 @@ def test_a_run_leaves_a_whole_folder(algorithm: str, run_script, capsys, tmp_pat
 @pytest.fixture
 def tiny_suite(monkeypatch) -> str:
     """Name of a suite with hardly anything to train or to grade."""
-    changes = {"updates_per_step": 1, "decisions": 3, "grade_samples": 128, "held_out": {"validation": 2, "test": 3}}
-    monkeypatch.setitem(instances._SUITES, "tiny", dataclasses.replace(SUITES["ring"], name="tiny", **changes))
+    task = dataclasses.replace(SUITES["ring"].tasks[0], updates_per_step=1, decisions=3, grade_samples=128)
+    suite = Suite("tiny", "for tests", (task,), held_out={"validation": 2, "test": 3})
+    monkeypatch.setitem(instances._SUITES, suite.name, suite)
     return "tiny"
 
 
