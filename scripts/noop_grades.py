@@ -48,8 +48,8 @@ def main() -> None:
     torch.set_num_threads(1)
     if min(options.instances, options.num_envs) < 1:
         raise ValueError("--instances and --num-envs must be at least 1")
-    tasks = {task.data: name for name, suite in reversed(SUITES.items()) for task in suite.all_tasks()}
-    unknown = sorted(set(options.data) - set(tasks))
+    tasks = {task.data for suite in SUITES.values() for task in suite.all_tasks()}
+    unknown = sorted(set(options.data) - tasks)
     if unknown:
         raise ValueError(f"no suite trains on {unknown[0]!r}; known: {', '.join(sorted(tasks))}")
     chosen = options.data or tuple(sorted(tasks))
