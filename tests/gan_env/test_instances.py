@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from gan_backbones.data import DATA_SETS
 from gan_env.instances import SPLITS, SUITES, Suite, get_suite, register_suite
 
 every_suite = pytest.mark.parametrize("name", SUITES)
+ROOT = Path(__file__).parents[2]
 TORCH_SEED_BITS = 32
 """PyTorch's CPU generator (mt19937) reads no more bits of a seed."""
 
@@ -95,6 +97,16 @@ def test_tasks_that_share_a_population_are_measured_alike(name):
     for task in get_suite(name).all_tasks():
         measured = (task.proxy_samples, task.grade_samples, task.worst_proxy, task.worst_grade)
         assert kinds.setdefault(task.population_key(), measured) == measured
+
+
+def test_what_doing_nothing_reaches_is_what_was_measured():
+    record = json.loads((ROOT / "docs" / "results" / "noop-grades.json").read_text())
+    tasks = {task.data: task for suite in SUITES.values() for task in suite.all_tasks()}
+    assert set(record) - {"made"} == set(tasks)
+    for data, task in tasks.items():
+        assert len(record[data]["grades"]) == 64
+        assert record[data]["median"] == pytest.approx(np.median(record[data]["grades"]))
+        assert task.noop_grade == pytest.approx(record[data]["median"], rel=1e-3)
 
 
 def test_a_transfer_suite_is_tested_on_what_it_never_trained_on():
