@@ -49,9 +49,9 @@ class Evaluator:
         """One name for each entry of an observation."""
         tasks = self.suite.all_tasks()
         self._relative = len({task.data for task in tasks}) > 1
-        kinds = {task.population_key(): task for task in reversed(tasks)}
+        kinds = self.suite.kinds()
         size = -(-num_envs // len(kinds))
-        self._cores = {key: BalanceCore(config, size, task) for key, task in kinds.items()}
+        self._cores = {task.population_key(): BalanceCore(config, size, task) for task in kinds}
         self._noop_grades = {task.data: task.noop_grade for task in tasks}
 
     @property

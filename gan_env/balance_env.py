@@ -118,7 +118,7 @@ class GanBalanceEnv(gym.Env[NDArray[np.float32], Any], EzPickle):
     def _core_for(self, key: tuple[object, ...]) -> BalanceCore:
         """The core for a kind of GAN, made when it is first needed; of an unknown kind, one that refuses it."""
         if key not in self._cores:
-            for task in self.core.suite.all_tasks():
+            for task in self.core.suite.kinds():
                 if task.population_key() == key:
                     self._cores[key] = BalanceCore(self.config, 1, task)
         return self._cores.get(key, self.core)

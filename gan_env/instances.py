@@ -128,6 +128,12 @@ class Suite:
         """Those that the instances of a split come from."""
         return self.test_tasks or self.tasks if split == "test" else self.tasks
 
+    def kinds(self, split: str | None = None) -> tuple[Task, ...]:
+        """One task for each population that a split needs, or all splits together."""
+        tasks = self.all_tasks() if split is None else self.tasks_of(split)
+        first = {task.population_key(): task for task in reversed(tasks)}
+        return tuple(reversed(first.values()))
+
     def all_tasks(self) -> tuple[Task, ...]:
         """Every task of every split, once."""
         return tuple(dict.fromkeys((*self.tasks, *self.test_tasks)))

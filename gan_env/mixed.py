@@ -15,15 +15,9 @@ from gan_env.core import BalanceCore, StepResult
 from gan_env.instances import GanInstance, Task
 
 
-def distinct_tasks(config: EnvConfig, split: str = "train") -> tuple[Task, ...]:
-    """One task for each population that the instances of a split need."""
-    tasks = {task.population_key(): task for task in reversed(config.resolved_suite().tasks_of(split))}
-    return tuple(reversed(tasks.values()))
-
-
 def make_core(config: EnvConfig, size: int) -> BalanceCore | MixedCore:
     """The rows of a vector environment: one population where that is enough."""
-    tasks = distinct_tasks(config)
+    tasks = config.resolved_suite().kinds("train")
     return BalanceCore(config, size) if len(tasks) == 1 else MixedCore(config, size, tasks)
 
 

@@ -158,8 +158,8 @@ def train(options: Options) -> None:
     summaries = summarise(grades)
     metric = evaluator.metric
     trials = [{"timesteps": step, "iqm": iqm} for step, iqm, _ in choose.history]
-    content = evaluation_json(suite.name, metric, test, summaries)
-    folder.write_json("evaluation.json", content | {"validation": {"chosen_at": chosen_at, "trials": trials}})
+    folder.write_json("validation.json", {"chosen_at": chosen_at, "trials": trials})
+    folder.write_json("evaluation.json", evaluation_json(suite.name, metric, test, summaries))
     record_hyperparameters(writer, options, algorithm_options, summaries, validation_iqm)
     writer.close()
     console.print(comparison_table(options.algo, suite.name, metric, summaries, grades))

@@ -14,7 +14,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -107,7 +107,7 @@ def row(
 ) -> dict[str, Any]:
     """One line of the record; a method that does not fit into memory has no figures."""
     rate = peak = fraction = milliseconds = None
-    make: Callable[..., Any] = globals()[f"_{method}"]
+    make = _CONTENDERS[method]
     with (
         suppress(torch.cuda.OutOfMemoryError),
         peak_memory(options.device) as memory,
@@ -192,6 +192,15 @@ def _environment(task: Task, size: int, device: str) -> Iterator[Callable[[], in
 
     yield work
     env.close()
+
+
+_CONTENDERS: dict[str, Callable[[Task, int, str], AbstractContextManager[Callable[[], int]]]] = {
+    "eager_loop": _eager_loop,
+    "sequential": _sequential,
+    "async_vector_env": _async_vector_env,
+    "population": _population,
+    "environment": _environment,
+}
 
 
 def _env_options(task: Task, device: str) -> dict[str, Any]:
