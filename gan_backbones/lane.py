@@ -114,7 +114,7 @@ class Lane:
             real = read_samples(pool, self._squeeze(noise.indices[:, step]), noise.latents.dtype)
             fake = generator(self._squeeze(noise.latents[:, step]))
 
-            features = discriminator.features(_join(real, fake.detach(), batch_axis))
+            features = discriminator.features(_join(real, fake.detach(), stacked=self._stacked))
             real_logits, fake_logits = discriminator.classify(features).split(batch, dim=-1)
             real_term, fake_term = self._loss.discriminator(real_logits, fake_logits)
             fake_loss = fake_term.mean(-1)
@@ -190,24 +190,14 @@ def _advance(pace: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
     return steps[:, 0], steps[:, 1]
 
 
-def store_samples(samples: Tensor) -> Tensor:
-    """A data set's samples as a pool holds them: images with the channels last, ``(M, H, W, C)``."""
-    return samples.movedim(-3, -1).contiguous() if samples.dim() == 4 else samples
-
-
 def read_samples(pool: Tensor, indices: Tensor, dtype: torch.dtype) -> Tensor:
-    """Samples of a pool: bytes become [-1, 1]; ``indices`` of any shape give ``(*indices.shape, *sample_shape)``.
-
-    Images keep the channels last in memory, which is what the stacked layers want.
-    """
+    """Samples of a pool: bytes become [-1, 1]; ``indices`` of any shape give ``(*indices.shape, *sample_shape)``."""
     samples = pool[indices]
-    if pool.dtype == torch.uint8:
-        samples = samples.to(dtype).div_(127.5).sub_(1.0)
-    return samples.movedim(-1, -3) if pool.dim() == 4 else samples.to(dtype)
+    return samples.to(dtype).div_(127.5).sub_(1.0) if pool.dtype == torch.uint8 else samples.to(dtype)
 
 
-def _join(real: Tensor, fake: Tensor, batch_axis: int) -> Tensor:
-    """Both along the batch; images stay channels last, where ``torch.cat`` alone would rearrange them."""
-    if real.dim() - batch_axis != 4:
-        return torch.cat([real, fake], dim=batch_axis)
-    return torch.cat([real.movedim(-3, -1), fake.movedim(-3, -1)], dim=batch_axis).movedim(-1, -3)
+def _join(real: Tensor, fake: Tensor, *, stacked: bool) -> Tensor:
+    """Both along the batch; stacked images keep the channels before the batch in memory, as the layers want them."""
+    if not stacked or real.dim() != 5:
+        return torch.cat([real, fake], dim=1 if stacked else 0)
+    return torch.cat([real.transpose(1, 2), fake.transpose(1, 2)], dim=2).transpose(1, 2)

@@ -17,7 +17,7 @@ from torch import Tensor
 from gan_backbones.backbone import GanPair
 from gan_backbones.data import DataSet
 from gan_backbones.flat import FlatParameters
-from gan_backbones.lane import PACE_START, Lane, Noise, Player, store_samples
+from gan_backbones.lane import PACE_START, Lane, Noise, Player
 from gan_backbones.losses import LOSSES
 from gan_backbones.optim import AdamState
 from gan_backbones.regularisers import REGULARISERS, GradientRegulariser
@@ -283,7 +283,7 @@ class GanPopulation:
         """Put the samples of ``data`` into the pool that all rows draw from, once."""
         if data.fingerprint in self._pool_start:
             return
-        samples = store_samples(data.samples).to(self.device)
+        samples = data.samples.to(self.device)
         if self._pool_start:
             if samples.shape[1:] != self._pool.shape[1:] or samples.dtype != self._pool.dtype:
                 raise ValueError(

@@ -8,7 +8,8 @@ their names are the same in both modes, which is what lets a population stack th
 
 from gan_backbones.layers.linear import Linear
 from gan_backbones.layers.norm import BatchNorm2d
-from gan_backbones.layers.resample import DownConv2d, UpConv2d, fold_patches, unfold_patches
+from gan_backbones.layers.phases import correlate, scatter
+from gan_backbones.layers.resample import DownConv2d, UpConv2d
 from gan_backbones.layers.spectral import SpectralNorm
 
 __all__ = [
@@ -17,6 +18,6 @@ __all__ = [
     "Linear",
     "SpectralNorm",
     "UpConv2d",
-    "fold_patches",
-    "unfold_patches",
+    "correlate",
+    "scatter",
 ]

@@ -14,8 +14,8 @@ from gan_backbones.layers import (
     Linear,
     SpectralNorm,
     UpConv2d,
-    fold_patches,
-    unfold_patches,
+    correlate,
+    scatter,
 )
 
 REPLICAS, BATCH = 3, 5
@@ -165,32 +165,25 @@ MEMORY_ORDERS = {"channels first": (0, 1, 2, 3, 4), "channels last": (0, 1, 4, 2
 
 @pytest.mark.parametrize("shape", [(2, 3, 2, 4, 6), (2, 1, 2, 4, 4), (1, 3, 1, 4, 4), (2, 2, 3, 2, 2)], ids=str)
 @pytest.mark.parametrize("order", MEMORY_ORDERS)
-def test_patches_whatever_the_memory_order(order, shape):
-    """A second derivation by PyTorch's own unfold, whose patches are ordered (channel, row, column)."""
+def test_products_are_the_convolutions_whatever_the_memory_order(order, shape):
     axes = MEMORY_ORDERS[order]
     inputs = normal(*(shape[axis] for axis in axes)).permute([axes.index(axis) for axis in range(5)])
     assert inputs.shape == shape
-    replicas, batch, channels, height, width = shape
-    reference = F.unfold(inputs.flatten(0, 1), 4, padding=1, stride=2)
-    reference = reference.view(replicas, batch, channels, 4, 4, height // 2, width // 2)
-    reference = reference.permute(0, 1, 5, 6, 3, 4, 2).flatten(4)
-    close(unfold_patches(inputs), reference)
+    replicas, _, channels = shape[:3]
+    kernels = normal(replicas, 4, channels, 4, 4, seed=1)
+    expected = [F.conv2d(x, kernel, stride=2, padding=1) for x, kernel in zip(inputs, kernels, strict=True)]
+    close(correlate(inputs, kernels), torch.stack(expected))
+    kernels = normal(replicas, channels, 4, 4, 4, seed=1)
+    expected = [F.conv_transpose2d(x, kernel, stride=2, padding=1) for x, kernel in zip(inputs, kernels, strict=True)]
+    close(scatter(inputs, kernels), torch.stack(expected))
 
 
-@pytest.mark.parametrize("shape", [(2, 3, 2, 4, 6), (1, 2, 1, 2, 2)], ids=str)
-def test_fold_is_the_adjoint_of_unfold(shape):
-    x = normal(*shape)
-    patches = unfold_patches(x)
-    y = normal(*patches.shape, seed=1)
-    close((patches * y).sum(), (x * fold_patches(y)).sum())
-
-
-@pytest.mark.parametrize(("function", "shape"), [(unfold_patches, (2, 1, 2, 4, 4)), (fold_patches, (2, 1, 2, 1, 32))])
-def test_gradients_of_patches(function, shape):
-    # The maps are linear: their square gives the second derivative something to see.
+@pytest.mark.parametrize(("function", "shape"), [(correlate, (2, 2, 1, 4, 4)), (scatter, (2, 1, 2, 1, 2))])
+def test_first_and_second_derivatives_of_the_products(function, shape):
     x = normal(*shape).requires_grad_()
-    assert torch.autograd.gradcheck(function, x)
-    assert torch.autograd.gradgradcheck(lambda value: function(value).square(), x)
+    kernels = normal(2, 2, 1, 4, 4, seed=1).requires_grad_()
+    assert torch.autograd.gradcheck(function, (x, kernels))
+    assert torch.autograd.gradgradcheck(function, (x, kernels))
 
 
 def test_spectral_norm_finds_the_largest_singular_value():
