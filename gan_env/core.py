@@ -30,6 +30,7 @@ COLLAPSE_SHARE = 0.1
 COLLAPSE_STEPS = 3
 """... at this many decisions in a row."""
 _SMALLEST_DISTANCE = 1e-9
+_HOST_TYPES = {torch.bool: np.bool_, torch.float32: np.float32, torch.float64: np.float64}
 STATISTICS = tuple(field.name for field in dataclasses.fields(TrainStats) if field.name != "diverged")
 """Names in ``info["stats"]``."""
 
@@ -77,8 +78,10 @@ class BalanceCore:
             workers=config.workers,
             device=self.device,
         )
-        self._constants = {name: torch.full((size,), float(value)) for name, value in constants.items()}
-        self.observer = Observer(config.knobs, config.groups, config.history, size)
+        self._constants = {
+            name: torch.full((size,), float(value), device=self.device) for name, value in constants.items()
+        }
+        self.observer = Observer(config.knobs, config.groups, config.history, size, self.device)
         self.proxies: dict[str, Proxy] = {}
         """By data set, made when first needed."""
         self._graders: dict[str, Grader] = {}
@@ -91,9 +94,10 @@ class BalanceCore:
         """Decisions made in each row's episode."""
         self._log_knobs = np.zeros((size, len(config.knobs)))
         self._latents = torch.zeros(size, task.proxy_samples, self.population.latent_size, device=self.device)
-        self._best_diversity = torch.zeros(size, dtype=torch.float64)
-        self._low_diversity = torch.zeros(size, dtype=torch.int64)
+        self._best_diversity = torch.zeros(size, dtype=torch.float64, device=self.device)
+        self._low_diversity = torch.zeros(size, dtype=torch.int64, device=self.device)
         self._measurement = self._blank()
+        self._seen: dict[str, NDArray[Any]] = {}
 
     def draw(self, row: int, rng: np.random.Generator) -> GanInstance:
         """A training instance that can become an episode of ``row``."""
@@ -121,34 +125,34 @@ class BalanceCore:
         fresh = dataclasses.replace(self._blank(), distance=distance, start_distance=distance, diversity=diversity)
         self._measurement = _merge(fresh, self._measurement, chosen)
         self.observer.reset(chosen, self._measurement)
+        self._show({})
         return self.observations(chosen)
 
     def step(self, rows: Sequence[int], actions: object, codec: ActionCodec | None = None) -> StepResult:
         """Apply one action to each of ``rows`` and train them for one decision; other rows stay as they are.
 
-        ``codec`` reads the actions, by default the environment's own.
+        ``codec`` reads the actions, by default the environment's own. One copy goes to the device, one comes back.
         """
         chosen = list(rows)
         self._log_knobs[chosen] = (codec or self.codec).apply(self._log_knobs[chosen], actions)
-        log_knobs = torch.from_numpy(self._log_knobs.copy())
+        self.decisions[chosen] += 1
+        horizon = np.array([1 if one is None else one.decisions for one in self.instances])
+        log_knobs, budget_left = self._to_device(self._log_knobs, 1.0 - self.decisions / horizon)
         knobs = {name: 10 ** log_knobs[:, index] for index, name in enumerate(self.config.knobs)} | self._constants
         active = torch.zeros(self.size, dtype=torch.bool)
         active[chosen] = True
         stats = self.population.update(knobs, self.task.updates_per_step, None if active.all() else active)
-        self.decisions[chosen] += 1
 
         before = self._measurement
-        stats = _map(lambda value: value.cpu(), stats)
         distance, diversity, finite = self._measure_quality(chosen)
         diverged = stats.diverged | ~finite
         collapsed = self._notice_collapse(chosen, diversity) & ~diverged
         failed = diverged | collapsed
-        horizon = np.array([1 if i is None else i.decisions for i in self.instances])
         seen = Measurement(
             stats=stats,
             log_knobs=log_knobs,
             start_log_knobs=before.start_log_knobs,
-            budget_left=torch.from_numpy(1.0 - self.decisions / horizon),
+            budget_left=budget_left,
             distance=torch.where(failed, self.task.worst_proxy, distance),
             start_distance=before.start_distance,
             diversity=diversity,
@@ -156,23 +160,49 @@ class BalanceCore:
         )
         self._measurement = after = _merge(seen, before, chosen)
         self.observer.push(chosen, after)
-        terms = {name: value.numpy()[chosen] for name, value in reward_terms(self._preset, before, after).items()}
+        terms = reward_terms(self._preset, before, after)
+        shown = self._show(
+            {"diverged": diverged, "collapsed": collapsed, "failed": failed}
+            | {f"reward/{name}": value for name, value in terms.items()}
+            | {f"stats/{name}": getattr(stats, name) for name in STATISTICS}
+        )
+        rewards = {name: shown[f"reward/{name}"][chosen] for name in terms}
         return StepResult(
             observations=self.observations(chosen),
-            rewards=np.sum(list(terms.values()), axis=0, dtype=np.float64),
-            terminated=failed.numpy()[chosen] | (self.decisions >= horizon)[chosen],
+            rewards=np.sum(list(rewards.values()), axis=0, dtype=np.float64),
+            terminated=(shown["failed"] | (self.decisions >= horizon))[chosen],
             infos=self.infos(chosen)
             | {
-                "reward_terms": terms,
-                "diverged": diverged.numpy()[chosen],
-                "collapsed": collapsed.numpy()[chosen],
-                "stats": {name: getattr(stats, name).numpy()[chosen] for name in STATISTICS},
+                "reward_terms": rewards,
+                "diverged": shown["diverged"][chosen],
+                "collapsed": shown["collapsed"][chosen],
+                "stats": {name: shown[f"stats/{name}"][chosen] for name in STATISTICS},
             },
         )
 
     def observations(self, rows: Sequence[int]) -> NDArray[np.float32]:
         """Present observations of ``rows``, copied."""
-        return self.observer.vector.numpy()[list(rows)]
+        present: NDArray[np.float32] = self._seen["observations"][list(rows)]
+        return present
+
+    def _to_device(self, *columns: NDArray[np.float64]) -> list[Tensor]:
+        """``(N,)`` or ``(N, width)`` each, in one copy."""
+        table = torch.from_numpy(np.column_stack(columns)).to(self.device)
+        widths = [1 if column.ndim == 1 else column.shape[1] for column in columns]
+        parts = table.split(widths, dim=1)
+        return [part[:, 0] if column.ndim == 1 else part for part, column in zip(parts, columns, strict=True)]
+
+    def _show(self, columns: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
+        """Copy ``columns``, the observations and the distances to the host at once; all rows, ``(N, ...)`` each."""
+        everything = {**columns, "observations": self.observer.vector, "distance": self._measurement.distance}
+        table = torch.cat([value.reshape(self.size, -1).double() for value in everything.values()], dim=1).cpu().numpy()
+        self._seen, start = {}, 0
+        for name, value in everything.items():
+            width = value[0].numel()
+            column = table[:, start : start + width].reshape(value.shape)
+            self._seen[name] = column.astype(_HOST_TYPES[value.dtype])
+            start += width
+        return self._seen
 
     def infos(self, rows: Sequence[int]) -> dict[str, Any]:
         """What an ``info`` says after a reset, column by column."""
@@ -181,7 +211,7 @@ class BalanceCore:
         instances[:] = [self.instances[row] for row in chosen]
         values = 10 ** self._log_knobs[chosen]
         return {
-            "fid_proxy": self._measurement.distance.numpy()[chosen],
+            "fid_proxy": self._seen["distance"][chosen],
             "diverged": np.zeros(len(chosen), dtype=bool),
             "collapsed": np.zeros(len(chosen), dtype=bool),
             "knobs": {name: values[:, index] for index, name in enumerate(self.config.knobs)},
@@ -210,9 +240,9 @@ class BalanceCore:
         graders = {data: self.grader(data) for data in self._data_names(range(self.size))}
         grades = self.population.evaluate(
             lambda samples, chosen: self._by_data(samples, chosen, lambda data: graders[data].grade), latents
-        ).cpu()
+        )
         worst = self.task.worst_grade
-        return torch.where(self._measurement.failed, worst, grades.clamp(max=worst)).numpy()[list(rows)]
+        return torch.where(self._measurement.failed, worst, grades.clamp(max=worst)).cpu().numpy()[list(rows)]
 
     def samples(self, row: int, count: int) -> Tensor:
         """``(count, *sample_shape)`` of one row, for pictures: the proxy's latents, so that steps can be compared."""
@@ -231,6 +261,7 @@ class BalanceCore:
         for name in _STATE:
             setattr(self, name, copy.deepcopy(state[name]))
         self.observer.vector.copy_(state["observer"])
+        self._show({})
 
     def close(self) -> None:
         self.population.close()
@@ -261,17 +292,20 @@ class BalanceCore:
 
     def _measure_quality(self, rows: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
         """Distance, diversity and finiteness, ``(N,)`` each, valid in ``rows``; NaN and true where not measured."""
-        measured = torch.full((self.size, 2), torch.nan, dtype=torch.float64)
+        measured = torch.full((self.size, 2), torch.nan, dtype=torch.float64, device=self.device)
         if not self.config.measure_quality:
-            return measured[:, 0], measured[:, 1], torch.ones(self.size, dtype=torch.bool)
+            return measured[:, 0], measured[:, 1], torch.ones(self.size, dtype=torch.bool, device=self.device)
         proxies = {data: self._proxy(data) for data in self._data_names(range(self.size))}
         few = 2 * len(rows) <= self.size  # a row by itself costs more than its share of a batch
         values = self.population.evaluate(
             lambda samples, chosen: self._by_data(samples, chosen, lambda data: proxies[data].measure),
             self._latents[list(rows)] if few else self._latents,
             rows if few else None,
-        ).to("cpu", torch.float64)
-        measured[list(rows)] = values if few else values[list(rows)]
+        ).double()
+        if few:
+            measured[list(rows)] = values
+        else:  # the other rows' numbers are merged away
+            measured = values
         distance, diversity = measured.unbind(-1)
         finite = distance.isfinite() & diversity.isfinite()
         return distance.clamp(_SMALLEST_DISTANCE, self.task.worst_proxy), diversity, finite
@@ -287,12 +321,10 @@ class BalanceCore:
 
     def _blank(self) -> Measurement:
         """Before the first update: a discriminator that cannot tell, nothing moving."""
-        zero, half = torch.zeros(self.size), torch.full((self.size,), 0.5)
-        off = torch.zeros(self.size, dtype=torch.bool)
-        log_knobs = torch.from_numpy(self._log_knobs.copy())
+        log_knobs, budget = self._to_device(self._log_knobs, np.ones(self.size))
+        zero = torch.zeros(self.size, device=self.device)
+        half, off, wide = zero + 0.5, zero.bool(), torch.full_like(budget, torch.nan)
         stats = TrainStats(half, half, zero, zero, zero, zero, zero, zero, off)
-        wide = torch.full((self.size,), torch.nan, dtype=torch.float64)
-        budget = torch.ones(self.size, dtype=torch.float64)
         return Measurement(stats, log_knobs, log_knobs, budget, wide, wide, wide, off)
 
 
@@ -313,6 +345,8 @@ def _merge(new: _T, old: _T, rows: Sequence[int]) -> _T:
     chosen = list(rows)
 
     def choose(fresh: Tensor, kept: Tensor) -> Tensor:
+        if len(chosen) == len(kept):
+            return fresh
         merged = kept.clone()
         merged[chosen] = fresh[chosen]
         return merged

@@ -246,18 +246,32 @@ class Observer:
     """Turns measurements into observation vectors and keeps the history of each row.
 
     The vector holds, for every feature in the order of the table, its value; a feature with history holds its last
-    ``history`` values, the newest first. Every entry is finite and within the bounds of :attr:`space`.
+    ``history`` values, the newest first. Every entry is finite and within the bounds of :attr:`space`. Everything
+    stays on ``device``, where the measurements are.
     """
 
-    def __init__(self, knobs: Sequence[str], shown: Sequence[str], history: int, count: int) -> None:
+    def __init__(
+        self,
+        knobs: Sequence[str],
+        shown: Sequence[str],
+        history: int,
+        count: int,
+        device: torch.device | str = "cpu",
+    ) -> None:
         if history < 1:
             raise ValueError(f"history must be at least 1, not {history}")
         self.features = feature_table(knobs, shown)
         self.history = history
         self._widths = [history if feature.history else 1 for feature in self.features]
-        self._neutral = torch.tensor(
-            [f.neutral for f, width in zip(self.features, self._widths, strict=True) for _ in range(width)]
-        )
+        lags = [lag for width in self._widths for lag in range(width)]
+        self._newest = torch.tensor([column for column, lag in enumerate(lags) if lag == 0], device=device)
+        self._earlier = torch.tensor([column - (lag > 0) for column, lag in enumerate(lags)], device=device)
+        bounds = [(feature.low, feature.neutral, feature.high) for feature in self.features]
+        self._low, self._rest, self._high = torch.tensor(bounds, dtype=torch.float32, device=device).T
+        lasting = [feature.history for feature in self.features]
+        widths = torch.tensor(self._widths, device=device)
+        self._neutral = self._rest.repeat_interleave(widths)
+        self._lasting = torch.tensor(lasting, device=device).repeat_interleave(widths)
         self.vector = self._neutral.repeat(count, 1)
         """The present observations, ``(N, sum of widths)`` float32."""
 
@@ -279,21 +293,24 @@ class Observer:
 
     def reset(self, rows: Sequence[int], measurement: Measurement) -> None:
         """Forget the history of ``rows``; only what is known without training shows."""
-        self.vector[list(rows)] = self._neutral
-        self._write(rows, measurement, first=True)
+        vector = self._pushed(measurement)
+        self._put(rows, torch.where(self._lasting, self._neutral, vector))
 
     def push(self, rows: Sequence[int], measurement: Measurement) -> None:
         """Append a decision's measurement of all N GANs to the history of ``rows``."""
-        self._write(rows, measurement, first=False)
+        self._put(rows, self._pushed(measurement))
 
-    def _write(self, rows: Sequence[int], measurement: Measurement, *, first: bool) -> None:
-        chosen, start = list(rows), 0
-        for feature, width in zip(self.features, self._widths, strict=True):
-            if not (first and feature.history):
-                value = feature.compute(measurement).to("cpu", torch.float32)[chosen]
-                value = torch.where(value.isfinite(), value, value.new_tensor(feature.neutral))
-                if width > 1:
-                    kept = self.vector[chosen, start : start + width - 1]
-                    self.vector[chosen, start + 1 : start + width] = kept
-                self.vector[chosen, start] = value.clamp(feature.low, feature.high)
-            start += width
+    def _pushed(self, measurement: Measurement) -> Tensor:
+        """All vectors with the measurement as their newest decision."""
+        values = torch.stack([feature.compute(measurement).float() for feature in self.features], dim=1)
+        values = torch.where(values.isfinite(), values, self._rest).clamp(self._low, self._high)
+        vector = self.vector[:, self._earlier]
+        vector[:, self._newest] = values
+        return vector
+
+    def _put(self, rows: Sequence[int], vector: Tensor) -> None:
+        chosen = list(rows)
+        if len(chosen) == len(vector):
+            self.vector = vector
+        else:
+            self.vector[chosen] = vector[chosen]
