@@ -168,7 +168,7 @@ class MspgDiscriminator(nn.Module):
             if fades:
                 fade = per_row(fades[index])
                 # The sum of two maps would be larger than either.
-                maps = (self.from_image[index](levels[index]) + fade * maps) * (1 + fade.square()).rsqrt()
+                maps = torch.addcmul(self.from_image[index](levels[index]), maps, fade) * (1 + fade.square()).rsqrt()
         return F.leaky_relu(maps, 0.2).flatten(-3)
 
     def classify(self, features: Tensor) -> Tensor:

@@ -54,21 +54,23 @@ class GlobalContext(nn.Module):
 
     def __init__(self, channels: int, size: int) -> None:
         super().__init__()
-        self.assignment = Conv2d(channels, TOKENS, 1)
+        self.scores = Linear(channels, TOKENS, bias=False)
         self.inward = Linear(TOKENS * channels, size)
         self.outward = Linear(size, TOKENS * channels)
 
     def embed(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """The embedding ``(..., batch, size)``, to which ``context`` contributes, and the pixels' scores."""
-        scores = flatten_pixels(self.assignment(x))  # (..., batch, H W, tokens)
-        tokens = scores.softmax(-2).mT @ flatten_pixels(x)
+        pixels = flatten_pixels(x)
+        # Tokens before pixels: a softmax over a last axis of four numbers would cost more than the products.
+        scores = self.scores.weight.unsqueeze(-3) @ pixels.mT
+        tokens = scores.softmax(-1) @ pixels
         hidden = self.inward(tokens.flatten(-2))
         return (hidden if context is None else hidden + context).relu(), scores
 
     def spread(self, embedding: Tensor, scores: Tensor, weight: Tensor, size: tuple[int, int]) -> Tensor:
         """Maps ``(..., batch, C, *size)`` of an embedding, times a weight ``(..., batch)``."""
         vectors = self.outward(embedding).unflatten(-1, (TOKENS, -1)) * weight[..., None, None]
-        return (scores.softmax(-1) @ vectors).unflatten(-2, size).movedim(-1, -3)
+        return (scores.softmax(-2).mT @ vectors).unflatten(-2, size).movedim(-1, -3)
 
 
 class Dema(nn.Module):

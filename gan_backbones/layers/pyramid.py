@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
 def upsample(x: Tensor) -> Tensor:
     """Every pixel four times, ``(..., C, H, W) -> (..., C, 2H, 2W)``; :func:`average_pool` undoes it exactly."""
-    last = x.movedim(-3, -1)
-    height, width, channels = last.shape[-3:]
-    blocks = last[..., :, None, :, None, :].expand(*last.shape[:-2], 2, width, 2, channels)
-    return blocks.reshape(*last.shape[:-3], 2 * height, 2 * width, channels).movedim(-1, -3)
+    return F.interpolate(x.flatten(0, -4), scale_factor=2.0).unflatten(0, x.shape[:-3])
 
 
 def average_pool(x: Tensor) -> Tensor:
     """Means of 2x2 pixels, ``(..., C, 2H, 2W) -> (..., C, H, W)``."""
-    last = x.movedim(-3, -1)
-    height, width = last.shape[-3:-1]
-    blocks = last.unflatten(-2, (width // 2, 2)).unflatten(-4, (height // 2, 2))
-    return blocks.mean((-4, -2)).movedim(-1, -3)
+    return F.avg_pool2d(x.flatten(0, -4), 2).unflatten(0, x.shape[:-3])
 
 
 def fade_in(stage: Tensor, scales: int) -> list[Tensor]:

@@ -69,8 +69,7 @@ def test_dema_by_hand():
             local = F.conv2d(local, step.weight, padding=1, groups=CHANNELS)
             fused = fused + weight * local
         mixed = torch.einsum("oc,chw->ohw", layer.mix.weight[:, :, 0, 0], fused) + layer.mix.bias[:, None, None]
-        scores = torch.einsum("tc,chw->thw", layer.context.assignment.weight[:, :, 0, 0], sample)
-        scores = scores + layer.context.assignment.bias[:, None, None]
+        scores = torch.einsum("tc,chw->thw", layer.context.scores.weight, sample)
         tokens = torch.stack([(score.exp() / score.exp().sum() * sample).sum((1, 2)) for score in scores])
         hidden = layer.context.inward(tokens.flatten()).relu()
         vectors = layer.context.outward(hidden).view(4, CHANNELS)
