@@ -4,8 +4,8 @@ The table :data:`BACKBONES` names the generator/discriminator pairs, :func:`buil
 :class:`GanPopulation` trains any number of them as one batch.
 """
 
-from gan_backbones import dcgan, mlp  # noqa: F401  (each registers itself in BACKBONES)
-from gan_backbones.backbone import BACKBONES, Backbone, GanPair, build, initialise, register_backbone
+from gan_backbones import dcgan, mlp, mspg  # noqa: F401  (each registers itself in BACKBONES)
+from gan_backbones.backbone import BACKBONES, PAIR_KNOBS, Backbone, GanPair, build, initialise, register_backbone
 from gan_backbones.foreign import register_gan
 from gan_backbones.losses import LOSSES, AdversarialLoss, register_loss
 from gan_backbones.population import OPTIONAL_KNOBS, GanPopulation, ReplicaSetup
@@ -16,6 +16,7 @@ __all__ = [
     "BACKBONES",
     "LOSSES",
     "OPTIONAL_KNOBS",
+    "PAIR_KNOBS",
     "REGULARISERS",
     "AdversarialLoss",
     "Backbone",

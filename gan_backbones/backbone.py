@@ -25,6 +25,17 @@ class Discriminator(Protocol):
         ...
 
 
+PAIR_KNOBS = ("aux_weight", "stage")
+"""Knobs that need networks made for them.
+
+``aux_weight``: the discriminator has a method ``auxiliary(features)``, which judges ``(..., batch, *feature_shape)`` of
+one batch, all real or all generated, by logits ``(..., batch)``.
+
+``stage``: both networks have a buffer ``stage``, a number in [0, 1] of each replica: the share of the finest resolution
+that is shown and seen.
+"""
+
+
 @dataclass(frozen=True)
 class GanPair:
     """One generator and one discriminator, freshly built and not yet initialised.
@@ -32,7 +43,8 @@ class GanPair:
     ``generator`` maps latents ``(batch, latent_size)`` to samples ``(batch, *sample_shape)`` in [-1, 1] for images;
     ``discriminator`` answers :class:`Discriminator`. ``stackable`` says that every layer accepts a leading replica
     axis (:mod:`gan_backbones.layers`). ``rebuild`` makes both networks with fresh weights, drawn from torch's global
-    generator; it is for networks whose layers do not draw from a generator that is passed in.
+    generator; it is for networks whose layers do not draw from a generator that is passed in. ``knobs`` names those in
+    :data:`PAIR_KNOBS` that the pair takes.
     """
 
     generator: nn.Module
@@ -40,6 +52,7 @@ class GanPair:
     latent_size: int
     stackable: bool
     rebuild: Callable[[], tuple[nn.Module, nn.Module]] | None = None
+    knobs: tuple[str, ...] = ()
 
     def drawn(self, generator: torch.Generator) -> tuple[nn.Module, nn.Module]:
         """Both networks with weights drawn from ``generator``; the same modules again at the next call, maybe."""
@@ -89,11 +102,14 @@ def build(name: str, sample_shape: tuple[int, ...], **options: Any) -> GanPair:
     return backbone.build(tuple(sample_shape), backbone.options(**options))
 
 
-def require_positive_integers(name: str, options: Any) -> None:
-    """Raise ``ValueError`` in one line unless every field of the options dataclass is a whole number from 1 up."""
+def require_sizes(name: str, options: Any) -> None:
+    """Raise ``ValueError`` in one line unless every field of the options is a whole number from 1 up, or a switch."""
     for field in dataclasses.fields(options):
         value = getattr(options, field.name)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        if isinstance(field.default, bool):
+            if not isinstance(value, bool):
+                raise ValueError(f"{name}: {field.name} must be true or false, not {value!r}")
+        elif not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise ValueError(f"{name}: {field.name} must be a whole number of at least 1, not {value!r}")
 
 

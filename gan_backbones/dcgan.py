@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from gan_backbones.backbone import Backbone, GanPair, register_backbone, require_positive_integers
+from gan_backbones.backbone import Backbone, GanPair, register_backbone, require_sizes
 from gan_backbones.layers import BatchNorm2d, DownConv2d, Linear, UpConv2d
 
 _STEM = 4  # pixels at which the generator begins and the discriminator ends
@@ -22,7 +22,7 @@ class DcganOptions:
     """Channels of the layer next to the image; they double at every halving of the resolution."""
 
     def __post_init__(self) -> None:
-        require_positive_integers("dcgan", self)
+        require_sizes("dcgan", self)
 
 
 class DcganGenerator(nn.Module):

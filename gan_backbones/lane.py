@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from gan_backbones.flat import FlatParameters, flatten_gradients
 from gan_backbones.losses import AdversarialLoss
 from gan_backbones.optim import AdamState, adam_step
-from gan_backbones.regularisers import FeatureRegulariser, GradientRegulariser
+from gan_backbones.regularisers import AuxiliaryRegulariser, FeatureRegulariser, GradientRegulariser, Regulariser
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Lane:
         generator: Player,
         discriminator: Player,
         loss: AdversarialLoss,
-        regularisers: Sequence[FeatureRegulariser | GradientRegulariser],
+        regularisers: Sequence[Regulariser],
         *,
         stacked: bool,
     ) -> None:
@@ -78,6 +78,7 @@ class Lane:
         self._loss = loss
         self._feature_terms = [term for term in regularisers if isinstance(term, FeatureRegulariser)]
         self._gradient_terms = [term for term in regularisers if isinstance(term, GradientRegulariser)]
+        self._auxiliary_terms = [term for term in regularisers if isinstance(term, AuxiliaryRegulariser)]
         self._generator: Any = generator.parameters.bind(rows, stacked=stacked)
         self._discriminator: Any = discriminator.parameters.bind(rows, stacked=stacked)
         self._players = (generator, discriminator)
@@ -127,16 +128,26 @@ class Lane:
                     mix = self._squeeze(noise.mix[:, step])
                     points = torch.lerp(fake.detach(), real, mix[(...,) + (None,) * (real.dim() - mix.dim())])
                 loss = loss + self._squeeze(knobs[term.knob]) * term.penalty(self._squared_slopes(points)).mean(-1)
-            gradients = torch.autograd.grad(loss.sum(), discriminator_leaves)
+            real_features, fake_features = features.split(batch, batch_axis)
+            for auxiliary in self._auxiliary_terms:
+                verdicts = [discriminator.auxiliary(half) for half in (real_features, fake_features)]
+                real_verdicts = verdicts[0].detach()
+                terms = self._loss.discriminator(*verdicts)
+                loss = loss + self._squeeze(knobs[auxiliary.knob]) * sum(term.mean(-1) for term in terms)
+            # A head that no term asks stays as it is.
+            gradients = torch.autograd.grad(loss.sum(), discriminator_leaves, materialize_grads=True)
             adam_step(matrices[1], flatten_gradients(gradients, self.count), states[1], knobs["lr_d"], betas, gates[1])
             logits.real[:, step] = real_logits.detach()
             logits.fake[:, step] = fake_logits.detach()
 
-            real_features = features.detach().narrow(batch_axis, 0, batch)
-            features = discriminator.features(fake)
-            loss = self._loss.generator(real_logits.detach(), discriminator.classify(features)).mean(-1)
+            real_features, fake_features = real_features.detach(), discriminator.features(fake)
+            loss = self._loss.generator(real_logits.detach(), discriminator.classify(fake_features)).mean(-1)
             for regulariser in self._feature_terms:
-                loss = loss + self._squeeze(knobs[regulariser.knob]) * regulariser.penalty(real_features, features)
+                penalty = regulariser.penalty(real_features, fake_features)
+                loss = loss + self._squeeze(knobs[regulariser.knob]) * penalty
+            for auxiliary in self._auxiliary_terms:
+                verdict_loss = self._loss.generator(real_verdicts, discriminator.auxiliary(fake_features)).mean(-1)
+                loss = loss + self._squeeze(knobs[auxiliary.knob]) * verdict_loss
             gradients = torch.autograd.grad(loss.sum(), generator_leaves)
             adam_step(matrices[0], flatten_gradients(gradients, self.count), states[0], knobs["lr_g"], betas, gates[0])
         return logits

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from gan_backbones.backbone import Backbone, GanPair, register_backbone, require_positive_integers
+from gan_backbones.backbone import Backbone, GanPair, register_backbone, require_sizes
 from gan_backbones.layers import Linear
 
 
@@ -20,7 +20,7 @@ class MlpOptions:
     """Units of each of the two hidden layers."""
 
     def __post_init__(self) -> None:
-        require_positive_integers("mlp", self)
+        require_sizes("mlp", self)
 
 
 class MlpGenerator(nn.Module):

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from gan_backbones.backbone import GanPair
+from gan_backbones.backbone import PAIR_KNOBS, GanPair
 from gan_backbones.data import DataSet
 from gan_backbones.flat import FlatParameters
 from gan_backbones.lane import PACE_START, Lane, Noise, Player
@@ -23,7 +23,7 @@ from gan_backbones.optim import AdamState
 from gan_backbones.regularisers import REGULARISERS, GradientRegulariser
 from gan_backbones.train_stats import TrainStats, measure_updates
 
-OPTIONAL_KNOBS = ("fake_weight", "update_ratio", *(term.knob for term in REGULARISERS.values()))
+OPTIONAL_KNOBS = ("fake_weight", "update_ratio", "stage", *(term.knob for term in REGULARISERS.values()))
 """What a population can be asked to take beside the two rates."""
 STRATEGIES = ("auto", "looped", "stacked")
 
@@ -49,7 +49,8 @@ class GanPopulation:
     batch_size: real samples (and as many generated ones) per update.
     loss: a name in ``LOSSES``.
     knobs: names in ``OPTIONAL_KNOBS`` beside the two rates: the weight of a regulariser, which then exists, the weight
-        of the fake term in the discriminator's loss, and the discriminator's steps per step of the generator.
+        of the fake term in the discriminator's loss, the discriminator's steps per step of the generator, and the
+        stage of networks that grow. Those in ``PAIR_KNOBS`` need a pair that takes them.
     strategy: ``"stacked"`` (a leading replica axis), ``"looped"`` (one row at a time) or ``"auto"`` (stacked where
         the pair allows it). They compute the same numbers up to rounding.
     workers: threads, each with one thread of torch's own; by default one per core on a CPU and one on a GPU.
@@ -87,6 +88,9 @@ class GanPopulation:
         self.dtype = dtype
         self._pair = build_pair()
         self.latent_size = self._pair.latent_size
+        for name in knobs:
+            if name in PAIR_KNOBS and name not in self._pair.knobs:
+                raise ValueError(f"these networks are not made for knob {name!r}; those of backbone 'mspg' are")
         if strategy == "auto":
             strategy = "stacked" if self._pair.stackable else "looped"
         if strategy == "stacked" and not self._pair.stackable:
@@ -122,7 +126,7 @@ class GanPopulation:
         )
         self._lanes = [self._lane(start, stop) for start, stop in itertools.pairwise(edges)]
 
-    def _player(self, template: torch.nn.Module) -> Player:
+    def _player(self, template: nn.Module) -> Player:
         parameters = FlatParameters(template, self.size, self.device, self.dtype)
         return Player(parameters, AdamState.zeros_like(parameters.matrix))
 
@@ -181,6 +185,9 @@ class GanPopulation:
         idle = [lane.rows.start + offset for offset, on in enumerate(active) if not on]
         tensors = self._state_tensors()
         kept = [tensor[idle] for tensor in tensors] if idle else []
+        if "stage" in own:  # part of the state, so that samples are taken at it, too
+            for player in (self._generator, self._discriminator):
+                player.parameters.buffers["stage"][lane.rows] = own["stage"]
         logits = lane.train(own, betas, self._pace[lane.rows], self._draw(lane, steps, active), self._pool)
         for tensor, rows in zip(tensors, kept, strict=False):
             tensor[idle] = rows
@@ -248,6 +255,16 @@ class GanPopulation:
     def discriminate(self, samples: Tensor) -> Tensor:
         """Logits ``(N, count)`` of each row's discriminator for ``samples`` ``(N, count, *sample_shape)``."""
         return torch.cat(self._map_lanes(lambda lane: lane.discriminate(samples[lane.rows])))
+
+    def networks(self, row: int) -> tuple[nn.Module, nn.Module]:
+        """A row's generator and discriminator as plain modules in evaluation mode, to look at and not to train.
+
+        Their parameters and buffers are views of the row: they follow its training.
+        """
+        only = slice(row, row + 1)
+        players = (self._generator, self._discriminator)
+        generator, discriminator = (player.parameters.bind(only, stacked=False).eval() for player in players)
+        return generator, discriminator
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next update depends on, random generators included; tensors are copies."""

@@ -42,6 +42,20 @@ class GradientRegulariser:
     penalty: Callable[[Tensor], Tensor]
 
 
+@dataclass(frozen=True)
+class AuxiliaryRegulariser:
+    """The adversarial loss of a second head of the discriminator, in both networks' losses.
+
+    The head, ``auxiliary(features)`` of the discriminator, is given the real and the generated half of a batch apart,
+    so that it can judge a batch as a whole; see :data:`~gan_backbones.backbone.PAIR_KNOBS`. ``knob`` names its weight.
+    """
+
+    knob: str
+
+
+Regulariser = FeatureRegulariser | GradientRegulariser | AuxiliaryRegulariser
+
+
 def feature_matching(real_features: Tensor, fake_features: Tensor) -> Tensor:
     """Mean over features of the squared difference of batch means (Salimans et al., arXiv 1606.03498, section 3.1).
 
@@ -81,9 +95,10 @@ def gradient_penalty(squared_norms: Tensor) -> Tensor:
     return ((squared_norms + _SMALLEST_NORM).sqrt() - 1).square()  # the root has no slope at 0
 
 
-REGULARISERS: Mapping[str, FeatureRegulariser | GradientRegulariser] = {
+REGULARISERS: Mapping[str, Regulariser] = {
     "feature_matching": FeatureRegulariser("fm_weight", feature_matching),
     "contrastive": FeatureRegulariser("contrastive_weight", contrastive),
     "r1": GradientRegulariser("r1_weight", "real", r1),
     "gradient_penalty": GradientRegulariser("gp_weight", "between", gradient_penalty),
+    "auxiliary": AuxiliaryRegulariser("aux_weight"),
 }

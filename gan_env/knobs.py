@@ -47,6 +47,8 @@ KNOBS: Mapping[str, Knob] = {
         Knob("fake_weight", 1e-1, 1e1, 1.0, "fake term against the real one in the discriminator's loss"),
         Knob("r1_weight", 1e-3, 1e2, 1e-1, "R1: gradient penalty at real samples"),
         Knob("gp_weight", 1e-2, 1e3, 1e1, "gradient penalty between real and generated samples"),
+        Knob("aux_weight", 1e-3, 1e2, 1e-1, "auxiliary discriminator on feature maps against the adversarial term"),
+        Knob("stage", 1 / 16, 1.0, 1.0, "share of the finest resolution that is shown and seen"),
         Knob("update_ratio", 1 / 8, 8.0, 1.0, "steps of the discriminator per step of the generator"),
     )
 }

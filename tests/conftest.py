@@ -37,5 +37,6 @@ def tiny_backbone() -> Callable[[str], tuple[tuple[int, ...], dict[str, int], Da
     table = {
         "mlp": ((2,), {"latent_size": 3, "width": 8}, load_data("ring", count=200)),
         "dcgan": ((1, 16, 16), {"latent_size": 4, "width": 2}, noise),
+        "mspg": ((1, 16, 16), {"latent_size": 4, "width": 2, "lite": True}, noise),
     }
     return table.__getitem__

@@ -5,17 +5,35 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from gan_backbones import BACKBONES, OPTIONAL_KNOBS, GanPopulation
+from gan_backbones import BACKBONES, OPTIONAL_KNOBS, PAIR_KNOBS, GanPopulation, build
 from gan_backbones.population import STRATEGIES
 from gan_backbones.train_stats import TrainStats
 
-KNOB_SETS = ((), *((name,) for name in OPTIONAL_KNOBS), OPTIONAL_KNOBS)
 BATCH = 4
 BETAS = ((0.5, 0.999), (0.9, 0.99), (0.0, 0.9))
 
 every_backbone = pytest.mark.parametrize("backbone", BACKBONES)
 every_strategy = pytest.mark.parametrize("strategy", STRATEGIES[1:])  # without "auto"
-every_knob = pytest.mark.parametrize("extra", KNOB_SETS, ids=lambda names: "+".join(names) or "-")
+
+
+def knobs_for(backbone: str) -> tuple[str, ...]:
+    """The optional knobs that a backbone's pairs take."""
+    pair = build(backbone, (2,) if backbone == "mlp" else (1, 16, 16), width=2)
+    return tuple(name for name in OPTIONAL_KNOBS if name not in PAIR_KNOBS or name in pair.knobs)
+
+
+def knob_sets(backbone: str) -> list[tuple[str, ...]]:
+    """None, one and all of them; knobs that every pair takes come singly where there are no others."""
+    fitting = knobs_for(backbone)
+    own = [name for name in fitting if name in PAIR_KNOBS]
+    return [(), *((name,) for name in own or fitting), fitting]
+
+
+every_backbone_and_knob = pytest.mark.parametrize(
+    ("backbone", "extra"),
+    [(backbone, extra) for backbone in BACKBONES for extra in knob_sets(backbone)],
+    ids=lambda value: value if isinstance(value, str) else "+".join(value) or "-",
+)
 
 
 def knobs(population: GanPopulation, rate: float = 2e-4, **changes) -> dict[str, torch.Tensor]:

@@ -53,7 +53,11 @@ def test_images_lie_between_minus_one_and_one(tiny_backbone, pair, backbone, rng
 def test_gradients_reach_every_parameter(pair, backbone, rng):
     samples = pair.generator(torch.randn(BATCH, pair.latent_size, generator=rng))
     weights = torch.randn(BATCH, generator=rng)
-    (pair.discriminator(samples) * weights).sum().backward()
+    features = pair.discriminator.features(samples)
+    verdicts = [pair.discriminator.classify(features)]
+    if "aux_weight" in pair.knobs:
+        verdicts.append(pair.discriminator.auxiliary(features))
+    (torch.stack(verdicts) * weights).sum().backward()
     for module in (pair.generator, pair.discriminator):
         for name, parameter in module.named_parameters():
             assert parameter.grad is not None, name
@@ -86,9 +90,10 @@ def test_initialise_is_deterministic_by_its_generator(tiny_backbone, backbone):
     assert torch.equal(global_state, torch.get_rng_state()), "nothing may be drawn from the global generator"
 
 
-@pytest.mark.parametrize("resolution", [16, 32, 64])
-def test_dcgan_makes_every_resolution(resolution, rng):
-    pair = build("dcgan", (3, resolution, resolution), latent_size=4, width=2)
+@pytest.mark.parametrize("resolution", [16, 32, 64, 128])
+@pytest.mark.parametrize("backbone", [name for name in BACKBONES if name != "mlp"])
+def test_every_resolution(backbone, resolution, rng):
+    pair = build(backbone, (3, resolution, resolution), latent_size=4, width=2)
     initialise(pair.generator, rng)
     initialise(pair.discriminator, rng)
     images = pair.generator(torch.randn(2, 4, generator=rng))
@@ -106,6 +111,10 @@ BAD_BUILDS = {
     "images for points": ("mlp", (1, 16, 16), {}, "makes points.*use 'dcgan'"),
     "not a power of two": ("dcgan", (3, 24, 24), {}, "power of two from 16.*24x24"),
     "too small": ("dcgan", (3, 8, 8), {}, "power of two from 16.*8x8"),
+    "points for scales": ("mspg", (2,), {}, "makes images.*use 'mlp'"),
+    "too large": ("mspg", (3, 256, 256), {}, "square images of 16, 32, 64, 128 pixels, not 256x256"),
+    "a switch that is none": ("mspg", (3, 16, 16), {"lite": 1}, "mspg: lite must be true or false, not 1"),
+    "nothing left": ("mspg", (3, 16, 16), {"local_flow": False, "global_flow": False}, "at least one of local_flow"),
     "not square": ("dcgan", (3, 16, 32), {}, "square.*16x32"),
 }
 

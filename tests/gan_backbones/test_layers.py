@@ -10,6 +10,7 @@ from torch import nn
 
 from gan_backbones.layers import (
     BatchNorm2d,
+    Conv2d,
     DownConv2d,
     Linear,
     SpectralNorm,
@@ -17,6 +18,7 @@ from gan_backbones.layers import (
     correlate,
     scatter,
 )
+from tests.gan_backbones.layer_tools import close, normal, stack
 
 REPLICAS, BATCH = 3, 5
 
@@ -31,11 +33,13 @@ LAYERS = {
     "down, spectral norm": (lambda: DownConv2d(3, 4, spectral_norm=True), (3, 4, 8)),
     "up": (lambda: UpConv2d(3, 2), (3, 4, 4)),
     "up without bias": (lambda: UpConv2d(3, 2, bias=False), (3, 2, 4)),
+    "dense": (lambda: Conv2d(3, 2, 3), (3, 4, 5)),
+    "dense, 5 pixels": (lambda: Conv2d(3, 2, 5, bias=False), (3, 4, 4)),
+    "depthwise": (lambda: Conv2d(3, 3, 3, depthwise=True), (3, 4, 5)),
+    "depthwise, 7 pixels": (lambda: Conv2d(3, 3, 7, depthwise=True, bias=False), (3, 4, 4)),
+    "pointwise": (lambda: Conv2d(3, 2, 1), (3, 4, 5)),
+    "pointwise without bias": (lambda: Conv2d(3, 2, 1, bias=False), (3, 4, 4)),
 }
-
-
-def normal(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def plain_layers(name):
@@ -49,23 +53,6 @@ def plain_layers(name):
                 parameter.add_(0.1 * normal(*parameter.shape, seed=10 * seed + index))
         layers.append(layer)
     return layers
-
-
-def stack(layers):
-    """One layer whose parameters and buffers have a leading replica axis."""
-    stacked = copy.deepcopy(layers[0])
-    for path, module in stacked.named_modules():
-        twins = [layer.get_submodule(path) for layer in layers]
-        for name in module._parameters:
-            if module._parameters[name] is not None:
-                module._parameters[name] = nn.Parameter(torch.stack([twin._parameters[name] for twin in twins]).data)
-        for name in module._buffers:
-            module._buffers[name] = torch.stack([twin._buffers[name] for twin in twins])
-    return stacked
-
-
-def close(actual, expected, tolerance=1e-10):
-    torch.testing.assert_close(actual, expected, rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
@@ -158,6 +145,29 @@ def test_stacked_up_convolution_is_conv_transpose2d(bias):
         for i in range(REPLICAS)
     ]
     close(layer(inputs), torch.stack(expected))
+
+
+@pytest.mark.parametrize(("kernel", "depthwise"), [(1, False), (3, False), (5, False), (3, True), (7, True)])
+def test_convolutions_of_the_same_size_differentiate_twice(kernel, depthwise):
+    layer = Conv2d(2, 2, kernel, depthwise=depthwise).double()
+    shape = layer.weight.shape
+    for replicas in ((), (2,)):
+        layer.weight, layer.bias = nn.Parameter(normal(*replicas, *shape, seed=1)), nn.Parameter(normal(*replicas, 2))
+        inputs = normal(*replicas, 1, 2, 2, 3, seed=2).requires_grad_()
+        assert torch.autograd.gradcheck(layer, inputs)
+        assert torch.autograd.gradgradcheck(lambda x: layer(x).square(), inputs)
+
+
+def test_a_convolution_keeps_the_scale_and_refuses_what_it_cannot_do():
+    for layer in (Conv2d(48, 300, 3), Conv2d(300, 300, 3, depthwise=True), Conv2d(400, 300, 1)):
+        layer.reset_parameters(torch.Generator().manual_seed(0))
+        inputs = normal(2, layer.weight.shape[1] * layer.groups, 8, 8).float()
+        assert float(layer(inputs).detach()[..., 1:-1, 1:-1].std()) == pytest.approx(1.0, abs=0.1)
+        assert not layer.bias.any()
+    with pytest.raises(ValueError, match="needs an odd kernel, not 4"):
+        Conv2d(2, 2, 4)
+    with pytest.raises(ValueError, match="keeps its channels; 2 in, 3 out"):
+        Conv2d(2, 3, 3, depthwise=True)
 
 
 MEMORY_ORDERS = {"channels first": (0, 1, 2, 3, 4), "channels last": (0, 1, 4, 2, 3), "batch last": (0, 4, 1, 2, 3)}

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from gan_backbones import LOSSES, OPTIONAL_KNOBS, REGULARISERS, AdversarialLoss, register_loss
 from gan_backbones.regularisers import (
     TEMPERATURE,
+    AuxiliaryRegulariser,
     FeatureRegulariser,
     GradientRegulariser,
     contrastive,
@@ -108,6 +109,7 @@ def test_feature_matching_by_hand():
 
 FEATURE_TERMS = [name for name, term in REGULARISERS.items() if isinstance(term, FeatureRegulariser)]
 GRADIENT_TERMS = [name for name, term in REGULARISERS.items() if isinstance(term, GradientRegulariser)]
+AUXILIARY_TERMS = [name for name, term in REGULARISERS.items() if isinstance(term, AuxiliaryRegulariser)]
 
 
 @pytest.mark.parametrize("name", FEATURE_TERMS)
@@ -152,6 +154,6 @@ def test_gradient_terms_by_hand():
 
 
 def test_every_regulariser_is_of_a_known_kind_and_has_a_knob_of_its_own():
-    assert sorted(FEATURE_TERMS + GRADIENT_TERMS) == sorted(REGULARISERS)
+    assert sorted(FEATURE_TERMS + GRADIENT_TERMS + AUXILIARY_TERMS) == sorted(REGULARISERS)
     knobs = [term.knob for term in REGULARISERS.values()]
     assert len(set(knobs)) == len(knobs) and set(knobs) <= set(OPTIONAL_KNOBS)

@@ -16,7 +16,7 @@ from tests.gan_backbones.populations import (
     assert_close,
     assert_rows_equal,
     every_backbone,
-    every_knob,
+    every_backbone_and_knob,
     every_strategy,
     knobs,
     state,
@@ -24,8 +24,7 @@ from tests.gan_backbones.populations import (
 )
 
 
-@every_knob
-@every_backbone
+@every_backbone_and_knob
 def test_stacked_equals_looped_after_fifty_updates(make, backbone, extra):
     options = {"knobs": extra, "workers": 1}
     stacked, looped = (make(backbone, range(3), strategy=strategy, **options) for strategy in ("stacked", "looped"))
@@ -44,8 +43,7 @@ def test_stacked_equals_looped_after_fifty_updates(make, backbone, extra):
     assert sum(moved) >= 9 and not moved[-1]
 
 
-@every_knob
-@every_backbone
+@every_backbone_and_knob
 def test_stacked_equals_looped_in_single_precision(make, backbone, extra):
     populations = [
         make(backbone, range(3), strategy=strategy, knobs=extra, dtype=torch.float32) for strategy in STRATEGIES[1:]

@@ -11,6 +11,7 @@ from gan_env import GanBalanceEnv
 from gan_env.knobs import ACTION_TYPES
 from gan_env.observation import groups
 from gan_env.reward import TERMS
+from tests.gan_backbones.populations import knobs_for
 
 COUNT = 56
 FITTING = {True: [name for name in BACKBONES if name != "mlp"], False: ["mlp"]}
@@ -36,7 +37,9 @@ def sample():
     for index in range(COUNT):
         chosen = {name: dimensions[name][next(column)] for name, column in columns.items()}
         images = DATA_SETS[chosen["data"]].resolutions is not None
-        yield {**chosen, "backbone": FITTING[images][index % len(FITTING[images])], "images": images}
+        backbone = FITTING[images][index % len(FITTING[images])]
+        extra = tuple(name for name in chosen["extra"] if name in knobs_for(backbone))
+        yield {**chosen, "extra": extra, "backbone": backbone, "images": images}
 
 
 COMBINATIONS = list(sample())

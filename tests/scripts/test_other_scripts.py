@@ -43,3 +43,17 @@ def test_the_benchmark_writes_its_record(tmp_path: Path) -> None:
     record = json.loads((tmp_path / "bench.json").read_text())
     assert len(record["median"]) == 5
     assert all(rate > 0 for rate in record["median"].values())
+
+
+def test_the_benchmark_of_attention_writes_its_record(tmp_path: Path) -> None:
+    script = Path(__file__).parents[2] / "scripts" / "bench.py"
+    arguments = ["--channels", "8", "--resolutions", "8", "16", "--turns", "1", "--json", "bench.json"]
+    subprocess.run([sys.executable, str(script), "attention", *arguments], cwd=tmp_path, check=True, timeout=240)
+    rows = json.loads((tmp_path / "bench.json").read_text())["rows"]
+    assert len(rows) == 6 and all(row["flops"] > 0 and row["forward_seconds"] > 0 for row in rows)
+    rival = rows[-1]
+    assert rival["flops"] == 8 * 256 * 8**2 + 4 * 256**2 * 8 and rival["flops_share"] == 1
+    wrong = subprocess.run(
+        [sys.executable, str(script), "attention", "--channels", "0"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert wrong.returncode == 2 and wrong.stderr.count("\n") == 1
