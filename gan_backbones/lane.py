@@ -17,6 +17,7 @@ from gan_backbones.flat import FlatParameters, flatten_gradients
 from gan_backbones.losses import AdversarialLoss
 from gan_backbones.optim import AdamState, adam_step
 from gan_backbones.regularisers import AuxiliaryRegulariser, FeatureRegulariser, GradientRegulariser, Regulariser
+from gan_backbones.train_stats import Logits, Norms, TrainStats, measure_updates
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,12 @@ class Player:
 
     parameters: FlatParameters
     adam: AdamState
+
+    @classmethod
+    def zeros(cls, template: nn.Module, count: int, device: torch.device, dtype: torch.dtype) -> Player:
+        """``count`` rows of networks like ``template``, all zero."""
+        parameters = FlatParameters(template, count, device, dtype)
+        return cls(parameters, AdamState.zeros_like(parameters.matrix))
 
     def tensors(self) -> list[Tensor]:
         return [*self.parameters.tensors(), *self.adam.tensors()]
@@ -42,22 +49,6 @@ class Noise:
     latents: Tensor
     indices: Tensor
     mix: Tensor | None = None
-
-
-@dataclass(frozen=True)
-class Logits:
-    """What the discriminator's step of every update saw: each ``(n, steps, batch)``."""
-
-    real: Tensor
-    fake: Tensor
-
-
-@dataclass(frozen=True)
-class Norms:
-    """Euclidean norms, ``(n, 2)`` each, the generator first: of the next step at present rates, and of the weights."""
-
-    steps: Tensor
-    weights: Tensor
 
 
 class Lane:
@@ -91,6 +82,13 @@ class Lane:
     def count(self) -> int:
         return len(self.range)
 
+    def update(
+        self, knobs: Mapping[str, Tensor], betas: Tensor, pace: Tensor, noise: Noise, pool: Tensor
+    ) -> TrainStats:
+        """:meth:`train`, and the statistics of what was done."""
+        logits = self.train(knobs, betas, pace, noise, pool)
+        return measure_updates(logits, self.step_and_weight_norms(knobs, betas))
+
     def train(self, knobs: Mapping[str, Tensor], betas: Tensor, pace: Tensor, noise: Noise, pool: Tensor) -> Logits:
         """Make one update per step of ``noise`` in place.
 
@@ -101,7 +99,7 @@ class Lane:
         generator_leaves, discriminator_leaves = list(generator.parameters()), list(discriminator.parameters())
         matrices = [player.parameters.matrix[self.rows] for player in self._players]
         states = [player.adam.rows(self.rows) for player in self._players]
-        batch = noise.indices.shape[-1]
+        batch, dtype = noise.indices.shape[-1], noise.latents.dtype
         batch_axis = 1 if self._stacked else 0
         shape = noise.indices.shape
         logits = Logits(*(noise.latents.new_empty(shape) for _ in range(2)))
@@ -112,11 +110,11 @@ class Lane:
         for step in range(shape[1]):
             if shares is not None:
                 gates = _advance(pace, shares)
-            real = read_samples(pool, self._squeeze(noise.indices[:, step]), noise.latents.dtype)
-            fake = generator(self._squeeze(noise.latents[:, step]))
+            real = read_samples(pool, self._squeeze(noise.indices[:, step]), dtype)
+            fake = generator(self._squeeze(noise.latents[:, step])).to(dtype)
 
             features = discriminator.features(_join(real, fake.detach(), stacked=self._stacked))
-            real_logits, fake_logits = discriminator.classify(features).split(batch, dim=-1)
+            real_logits, fake_logits = self._classify(features).split(batch, dim=-1)
             real_term, fake_term = self._loss.discriminator(real_logits, fake_logits)
             fake_loss = fake_term.mean(-1)
             if "fake_weight" in knobs:
@@ -130,7 +128,7 @@ class Lane:
                 loss = loss + self._squeeze(knobs[term.knob]) * term.penalty(self._squared_slopes(points)).mean(-1)
             real_features, fake_features = features.split(batch, batch_axis)
             for auxiliary in self._auxiliary_terms:
-                verdicts = [discriminator.auxiliary(half) for half in (real_features, fake_features)]
+                verdicts = [discriminator.auxiliary(half).to(dtype) for half in (real_features, fake_features)]
                 real_verdicts = verdicts[0].detach()
                 terms = self._loss.discriminator(*verdicts)
                 loss = loss + self._squeeze(knobs[auxiliary.knob]) * sum(term.mean(-1) for term in terms)
@@ -141,21 +139,27 @@ class Lane:
             logits.fake[:, step] = fake_logits.detach()
 
             real_features, fake_features = real_features.detach(), discriminator.features(fake)
-            loss = self._loss.generator(real_logits.detach(), discriminator.classify(fake_features)).mean(-1)
+            loss = self._loss.generator(real_logits.detach(), self._classify(fake_features)).mean(-1)
             for regulariser in self._feature_terms:
-                penalty = regulariser.penalty(real_features, fake_features)
+                penalty = regulariser.penalty(real_features.to(dtype), fake_features.to(dtype))
                 loss = loss + self._squeeze(knobs[regulariser.knob]) * penalty
             for auxiliary in self._auxiliary_terms:
-                verdict_loss = self._loss.generator(real_verdicts, discriminator.auxiliary(fake_features)).mean(-1)
+                verdict = discriminator.auxiliary(fake_features).to(dtype)
+                verdict_loss = self._loss.generator(real_verdicts, verdict).mean(-1)
                 loss = loss + self._squeeze(knobs[auxiliary.knob]) * verdict_loss
             gradients = torch.autograd.grad(loss.sum(), generator_leaves)
             adam_step(matrices[0], flatten_gradients(gradients, self.count), states[0], knobs["lr_g"], betas, gates[0])
         return logits
 
+    def _classify(self, features: Tensor) -> Tensor:
+        """Logits in the precision of the weights, whatever that of the products before: losses keep their digits."""
+        logits: Tensor = self._discriminator.classify(features)
+        return logits.to(self._players[1].parameters.matrix.dtype)
+
     def _squared_slopes(self, points: Tensor) -> Tensor:
         """``(..., batch)``: squared norm of the logit's gradient at each point, differentiable in the weights."""
         points = points.detach().requires_grad_()
-        logits = self._discriminator.classify(self._discriminator.features(points))
+        logits = self._classify(self._discriminator.features(points))
         (slopes,) = torch.autograd.grad(logits.sum(), points, create_graph=True)
         return slopes.square().flatten(2 if self._stacked else 1).sum(-1)
 

@@ -15,13 +15,14 @@ import torch
 from torch import Tensor, nn
 
 from gan_backbones.backbone import PAIR_KNOBS, GanPair
+from gan_backbones.cuda_graph import GraphedWork
 from gan_backbones.data import DataSet
-from gan_backbones.flat import FlatParameters
 from gan_backbones.lane import PACE_START, Lane, Noise, Player
 from gan_backbones.losses import LOSSES
-from gan_backbones.optim import AdamState
+from gan_backbones.memory import plan_training
+from gan_backbones.precision import check_precision, computing
 from gan_backbones.regularisers import REGULARISERS, GradientRegulariser
-from gan_backbones.train_stats import TrainStats, measure_updates
+from gan_backbones.train_stats import TrainStats
 
 OPTIONAL_KNOBS = ("fake_weight", "update_ratio", "stage", *(term.knob for term in REGULARISERS.values()))
 """What a population can be asked to take beside the two rates."""
@@ -55,9 +56,12 @@ class GanPopulation:
         the pair allows it). They compute the same numbers up to rounding.
     workers: threads, each with one thread of torch's own; by default one per core on a CPU and one on a GPU.
     device, dtype: of all tensors; ``float64`` is for tests.
+    precision: of the products in training, a name in ``PRECISIONS``.
+    cuda_graph: on a GPU, whether a stacked population replays each call of :meth:`update` as one CUDA graph.
 
     Rows are independent: what a row does depends on its own setup alone. A row holds nothing useful before the first
-    :meth:`reset`. Divergence is reported, never repaired.
+    :meth:`reset`. Divergence is reported, never repaired. More rows than the device's free memory holds raise
+    :class:`~gan_backbones.memory.NotEnoughMemoryError` before anything is allocated.
     """
 
     def __init__(
@@ -72,6 +76,8 @@ class GanPopulation:
         workers: int | None = None,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
+        precision: str = "float32",
+        cuda_graph: bool = True,
     ) -> None:
         if size < 1 or batch_size < 1:
             raise ValueError(f"size and batch_size must be at least 1, not {size} and {batch_size}")
@@ -99,9 +105,22 @@ class GanPopulation:
         terms = [term for term in REGULARISERS.values() if term.knob in knobs]
         self._draws_mix = any(isinstance(term, GradientRegulariser) and term.at == "between" for term in terms)
         self.knob_names = ("lr_g", "lr_d", *knobs)
+        check_precision(precision, self.device, dtype)
+        self._precision = precision
+        if workers is None:
+            workers = available_cores() if self.device.type == "cpu" else 1
+        self._workers = max(1, min(workers, size))
+        self._executor: ThreadPoolExecutor | None = None
+        looped = strategy == "looped"
+        self._make_lane = functools.partial(Lane, loss=LOSSES[loss], regularisers=terms, stacked=not looped)
+        self.memory = plan_training(
+            self._pair, self._make_lane, batch_size, self.knob_names, dtype, self._workers if looped else None
+        )
+        """Bytes that training takes, by the number of rows."""
+        self.memory.require(size, self.device)
 
-        self._generator = self._player(self._pair.generator)
-        self._discriminator = self._player(self._pair.discriminator)
+        self._generator = Player.zeros(self._pair.generator, size, self.device, dtype)
+        self._discriminator = Player.zeros(self._pair.discriminator, size, self.device, dtype)
         self._betas = torch.zeros(size, 2, device=self.device, dtype=dtype)
         self._pace = torch.full((size, 2), PACE_START, device=self.device, dtype=dtype)
         # Training and sampling draw from generators of their own, so that looking changes nothing.
@@ -112,23 +131,14 @@ class GanPopulation:
         self._sample_shape: tuple[int, ...] = ()
         self._pool_start: dict[str, int] = {}
 
-        if workers is None:
-            workers = available_cores() if self.device.type == "cpu" else 1
-        stacked = strategy == "stacked"
-        self._workers = max(1, min(workers, size))
-        self._executor: ThreadPoolExecutor | None = None
-        lane_count = self._workers if stacked else size
+        lane_count = size if looped else self._workers
         edges = [round(index * size / lane_count) for index in range(lane_count + 1)]
         self._lane = functools.lru_cache(maxsize=None)(
-            lambda start, stop: Lane(
-                slice(start, stop), self._generator, self._discriminator, LOSSES[loss], terms, stacked=stacked
-            )
+            lambda start, stop: self._make_lane(slice(start, stop), self._generator, self._discriminator)
         )
         self._lanes = [self._lane(start, stop) for start, stop in itertools.pairwise(edges)]
-
-    def _player(self, template: nn.Module) -> Player:
-        parameters = FlatParameters(template, self.size, self.device, self.dtype)
-        return Player(parameters, AdamState.zeros_like(parameters.matrix))
+        graphed = cuda_graph and self.device.type == "cuda" and not looped
+        self._graphs = {lane: GraphedWork(functools.partial(self._graph_work, lane)) for lane in self._lanes if graphed}
 
     def reset(self, indices: Sequence[int], setups: Sequence[ReplicaSetup]) -> None:
         """Re-seed and re-initialise the rows ``indices`` in place, the i-th by ``setups[i]``.
@@ -188,10 +198,15 @@ class GanPopulation:
         if "stage" in own:  # part of the state, so that samples are taken at it, too
             for player in (self._generator, self._discriminator):
                 player.parameters.buffers["stage"][lane.rows] = own["stage"]
-        logits = lane.train(own, betas, self._pace[lane.rows], self._draw(lane, steps, active), self._pool)
+        noise = self._draw(lane, steps, active)
+        with computing(self._precision, self.device):
+            if lane in self._graphs:
+                inputs = own | {name: tensor for name, tensor in vars(noise).items() if tensor is not None}
+                stats = TrainStats(**self._graphs[lane](inputs, self._pool.data_ptr()))
+            else:
+                stats = lane.update(own, betas, self._pace[lane.rows], noise, self._pool)
         for tensor, rows in zip(tensors, kept, strict=False):
             tensor[idle] = rows
-        stats = measure_updates(logits, lane.step_and_weight_norms(own, betas))
         if idle:
             on = torch.tensor(active, device=self.device)
             stats = TrainStats(
@@ -202,6 +217,12 @@ class GanPopulation:
                 }
             )
         return stats
+
+    def _graph_work(self, lane: Lane, inputs: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """:meth:`Lane.update` on named tensors, as a CUDA graph takes and gives them."""
+        noise = Noise(inputs["latents"], inputs["indices"], inputs.get("mix"))
+        knobs = {name: inputs[name] for name in self.knob_names}
+        return vars(lane.update(knobs, self._betas[lane.rows], self._pace[lane.rows], noise, self._pool))
 
     def _draw(self, lane: Lane, steps: int, active: list[bool]) -> Noise:
         shape = (steps, self.batch_size)

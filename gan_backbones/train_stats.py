@@ -7,7 +7,21 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor
 
-from gan_backbones.lane import Logits, Norms
+
+@dataclass(frozen=True)
+class Logits:
+    """What the discriminator's step of every update saw: each ``(n, steps, batch)``."""
+
+    real: Tensor
+    fake: Tensor
+
+
+@dataclass(frozen=True)
+class Norms:
+    """Euclidean norms, ``(n, 2)`` each, the generator first: of the next step at present rates, and of the weights."""
+
+    steps: Tensor
+    weights: Tensor
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import torch
 
 from gan_backbones import LOSSES
 from gan_backbones.population import OPTIONAL_KNOBS, STRATEGIES
+from gan_backbones.precision import check_precision
 from gan_env.instances import Suite, Task, get_suite
 from gan_env.knobs import DEFAULT_KNOBS, DEFAULT_MOVES, KNOBS, ActionCodec, parse_knobs
 from gan_env.observation import parse_groups
@@ -72,6 +73,8 @@ class EnvConfig:
     """Threads on a CPU; by default one per core."""
     strategy: str = "auto"
     """How a population computes: ``auto``, ``stacked`` or ``looped``."""
+    precision: str = "float32"
+    """Of products in training: ``float32``, ``bfloat16`` or, on a GPU, ``tf32``."""
     cache_dir: Path | None = None
     """Where prepared data are kept; by default the user's cache folder."""
     progress: bool = False
@@ -113,7 +116,7 @@ class EnvConfig:
                 raise ValueError("observation 'quality' needs measure_quality=True")
             if any(TERMS[term].needs_quality for term in weights):
                 raise ValueError(f"reward {self.reward!r} needs measure_quality=True; 'stability' does not")
-        check_device(self.device)
+        check_precision(self.precision, check_device(self.device), torch.float32)
 
     @property
     def groups(self) -> tuple[str, ...]:

@@ -77,6 +77,7 @@ class BalanceCore:
             strategy=config.strategy,
             workers=config.workers,
             device=self.device,
+            precision=config.precision,
         )
         self._constants = {
             name: torch.full((size,), float(value), device=self.device) for name, value in constants.items()

@@ -40,7 +40,7 @@ class BatchNorm2d(nn.Module):
                 x, self.running_mean, self.running_var, self.weight, self.bias, self.training, self.momentum, self.eps
             )
         if self.training:
-            var, mean = torch.var_mean(x, (1, 3, 4), correction=0)  # (N, C)
+            var, mean = torch.var_mean(x.to(self.weight.dtype), (1, 3, 4), correction=0)  # (N, C)
             with torch.no_grad():
                 count = x.numel() // mean.numel()
                 self.running_mean.lerp_(mean, self.momentum)
@@ -48,5 +48,6 @@ class BatchNorm2d(nn.Module):
         else:
             var, mean = self.running_var, self.running_mean
         scale = self.weight * torch.rsqrt(var + self.eps)
-        shift = self.bias - mean * scale
+        shift = (self.bias - mean * scale).to(x.dtype)
+        scale = scale.to(x.dtype)
         return torch.addcmul(shift[:, None, :, None, None], x, scale[:, None, :, None, None])

@@ -20,6 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gan_backbones.layers.autocast import autocast_dtype
+
 
 class GridShape(NamedTuple):
     """Images of one grid: how many, and the height and width of the smaller side of the convolution."""
@@ -47,6 +49,7 @@ def correlate(images: Tensor, kernels: Tensor) -> Tensor:
     """``(N, B, in, 2h, 2w)`` with kernels ``(N, out, in, 4, 4)`` to ``(N, B, out, h, w)``: stride 2, padding 1."""
     _, batch, _, height, width = images.shape
     shape = GridShape(batch, height // 2, width // 2)
+    images, kernels = _as_autocast(images, kernels)
     phases = _ToPhases.apply(images.transpose(1, 2), shape)
     values = _Correlate.apply(phases, _matrices(kernels), shape)
     return _FromGrid.apply(values, shape).transpose(1, 2)
@@ -56,9 +59,15 @@ def scatter(values: Tensor, kernels: Tensor) -> Tensor:
     """``(N, B, out, h, w)`` with kernels ``(N, out, in, 4, 4)`` to ``(N, B, in, 2h, 2w)``: adjoint of `correlate`."""
     _, batch, _, height, width = values.shape
     shape = GridShape(batch, height, width)
+    values, kernels = _as_autocast(values, kernels)
     grid = _ToGrid.apply(values.transpose(1, 2), shape)
     phases = _Scatter.apply(grid, _matrices(kernels), shape)
     return _FromPhases.apply(phases, shape).transpose(1, 2)
+
+
+def _as_autocast(*tensors: Tensor) -> list[Tensor]:
+    dtype = autocast_dtype(tensors[0])
+    return [tensor if dtype is None else tensor.to(dtype) for tensor in tensors]
 
 
 def _matrices(kernels: Tensor) -> Tensor:

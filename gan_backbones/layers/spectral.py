@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gan_backbones.layers.autocast import autocast_dtype
+
 _WARM_UP_ITERATIONS = 15
 
 
@@ -36,6 +38,12 @@ class SpectralNorm(nn.Module):
             self.u.copy_(_normalise(matrix @ _normalise(self.u @ matrix)))
 
     def forward(self, weight: Tensor) -> Tensor:
+        if autocast_dtype(weight) is None:
+            return self._divided(weight)
+        with torch.autocast(weight.device.type, enabled=False):  # norms keep their digits
+            return self._divided(weight)
+
+    def _divided(self, weight: Tensor) -> Tensor:
         matrix = weight.flatten(self.u.dim())  # (..., out, rest)
         with torch.no_grad():
             v = _normalise((self.u.unsqueeze(-2) @ matrix).squeeze(-2))
