@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import itertools
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gan_backbones.backbone import GanPair
 from gan_backbones.data import DataSet
@@ -122,7 +123,7 @@ class GanPopulation:
         )
         self._lanes = [self._lane(start, stop) for start, stop in itertools.pairwise(edges)]
 
-    def _player(self, template: torch.nn.Module) -> Player:
+    def _player(self, template: nn.Module) -> Player:
         parameters = FlatParameters(template, self.size, self.device, self.dtype)
         return Player(parameters, AdamState.zeros_like(parameters.matrix))
 
@@ -248,6 +249,14 @@ class GanPopulation:
     def discriminate(self, samples: Tensor) -> Tensor:
         """Logits ``(N, count)`` of each row's discriminator for ``samples`` ``(N, count, *sample_shape)``."""
         return torch.cat(self._map_lanes(lambda lane: lane.discriminate(samples[lane.rows])))
+
+    def networks(self, row: int) -> tuple[nn.Module, nn.Module]:
+        """Copies of a row's generator and discriminator as plain modules, for :func:`gan_backbones.save_gan`."""
+        players = (self._generator, self._discriminator)
+        generator, discriminator = (
+            copy.deepcopy(player.parameters.bind(slice(row, row + 1), stacked=False)) for player in players
+        )
+        return generator, discriminator
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next update depends on, random generators included; tensors are copies."""
