@@ -25,7 +25,7 @@ def name_number(measure: str, extractor: Extractor, count: int) -> str:
     return f"{measure} {extractor.name}, n={count}"
 
 
-def make_extractor(name: str, *, inception_weights: Path | None = None) -> Extractor:
+def make_extractor(name: str, *, inception_weights: Path | None = None) -> EfficientNetLite0 | InceptionV3:
     """The extractor by one of :data:`EXTRACTOR_NAMES`, such as ``efficientnet-lite0@64/6``.
 
     ``inception_weights``: see `InceptionV3`; goes with ``inception`` alone.
