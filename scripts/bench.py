@@ -1,7 +1,9 @@
-"""Throughput, measured side by side in one run. ``bench.py env`` and ``bench.py population`` say more with --help.
+"""Throughput and exactness, measured side by side in one run. ``bench.py env``, ``bench.py population`` and
+``bench.py metrics`` say more with --help.
 
 Example: python scripts/bench.py env --suite faces
 Example: python scripts/bench.py population --sizes 1 4 16
+Example: python scripts/bench.py metrics --json docs/results/metrics/bench.json
 """
 
 from __future__ import annotations
@@ -9,18 +11,25 @@ from __future__ import annotations
 from typing import Annotated
 
 import tyro
-from benchmarks import environment, population
+from benchmarks import environment, metrics, population
 
 from agents.cli import fail_in_one_line
+
+_RUN = {
+    environment.EnvOptions: environment.run,
+    population.PopulationOptions: population.run,
+    metrics.MetricsOptions: metrics.run,
+}
 
 
 def main() -> None:
     options = tyro.cli(
         Annotated[environment.EnvOptions, tyro.conf.subcommand("env", description=environment.__doc__)]
-        | Annotated[population.PopulationOptions, tyro.conf.subcommand("population", description=population.__doc__)],
+        | Annotated[population.PopulationOptions, tyro.conf.subcommand("population", description=population.__doc__)]
+        | Annotated[metrics.MetricsOptions, tyro.conf.subcommand("metrics", description=metrics.__doc__)],
         description=__doc__,
     )
-    (environment if isinstance(options, environment.EnvOptions) else population).run(options)
+    _RUN[type(options)](options)
 
 
 if __name__ == "__main__":

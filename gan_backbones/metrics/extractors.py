@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Protocol
@@ -215,10 +215,7 @@ def judge(batch_size: int = 128) -> EfficientNetLite0:
 
 
 def extract(extractor: Extractor, images: Tensor, *, progress: bool, label: str) -> Tensor:
-    """Features of many images; on a CPU, chunks are shared out to two threads of one intra-op thread each.
-
-    Faster than two intra-op threads, which wait for each other after every layer, and far faster where other
-    processes want the cores too. The result does not depend on the number of threads or cores.
+    """Features of many images, chunk by chunk as in `in_chunks`.
 
     Args:
         extractor: the network; it works where its weights are.
@@ -228,17 +225,27 @@ def extract(extractor: Extractor, images: Tensor, *, progress: bool, label: str)
     Returns:
         (m, width) float32 on the CPU.
     """
-    device = device_of(extractor)
-    chunks = images.split(extractor.batch_size)
 
-    def work(chunk: Tensor) -> Tensor:
-        chunk = chunk.to(device)
-        return extractor(chunk / 127.5 - 1 if chunk.dtype == torch.uint8 else chunk).cpu()
+    def features(chunk: Tensor) -> Tensor:
+        return extractor(chunk / 127.5 - 1 if chunk.dtype == torch.uint8 else chunk)
 
+    return in_chunks(features, images, extractor.batch_size, device_of(extractor), progress=progress, label=label)
+
+
+def in_chunks(
+    work: Callable[[Tensor], Tensor], rows: Tensor, size: int, device: torch.device, *, progress: bool, label: str
+) -> Tensor:
+    """`work` of chunks of `size` rows, sent to `device`; the results joined, on the CPU.
+
+    On a CPU the chunks are shared out to two threads of one intra-op thread each: faster than two intra-op threads,
+    which wait for each other after every layer, and far faster where other processes want the cores too. The result
+    does not depend on the number of threads or cores.
+    """
+    chunks = rows.split(size)
     with torch_threads(1), ThreadPoolExecutor(max_workers=2 if device.type == "cpu" else 1) as pool:
-        features = pool.map(work, chunks)
+        results = pool.map(lambda chunk: work(chunk.to(device)).cpu(), chunks)
         return torch.cat(
-            [*tqdm(features, label, len(chunks), disable=None if progress else True, file=sys.stderr, leave=False)]
+            [*tqdm(results, label, len(chunks), disable=None if progress else True, file=sys.stderr, leave=False)]
         )
 
 

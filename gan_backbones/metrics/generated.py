@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import torch
 from torch import Generator, Tensor, nn
-from tqdm import tqdm
 
 from gan_backbones.data.folder import load_folder
+from gan_backbones.metrics.extractors import in_chunks
 
 _BATCH = 100
 
@@ -41,15 +40,14 @@ def draw_images(
     """
     if count < 1:
         raise ValueError(f"the number of images must be at least 1, got {count}")
-    rng = Generator().manual_seed(seed)
+    latents = torch.randn(count, latent_size, generator=Generator().manual_seed(seed))
     generator = generator.eval()
-    starts = range(0, count, _BATCH)
-    parts = []
-    for start in tqdm(starts, "generating", disable=None if progress else True, file=sys.stderr, leave=False):
-        latents = torch.randn(min(_BATCH, count - start), latent_size, generator=rng)
-        with torch.no_grad():
-            parts.append(_to_bytes(generator(latents.to(device))).cpu())
-    return torch.cat(parts)
+
+    @torch.no_grad()
+    def images(chunk: Tensor) -> Tensor:
+        return _to_bytes(generator(chunk))
+
+    return in_chunks(images, latents, _BATCH, torch.device(device), progress=progress, label="generating")
 
 
 def read_images_of(folder: Path, resolution: int, count: int | None, *, seed: int, progress: bool = True) -> Tensor:
