@@ -4,8 +4,7 @@ Every number has a name that carries its extractor, resolution and number of gen
 what each means. Features of the real images are computed once and cached.
 
 Example: python scripts/evaluate.py runs/my-gan/gan.safetensors --data faces --metrics fd,kid,prdc,lpips
-Example: python scripts/evaluate.py pictures/ --data folder:photos/ --resolution 64 --extractor inception \\
-    --inception-weights pt_inception-2015-12-05-6726825d.pth --json scores.json
+Example: python scripts/evaluate.py pictures/ --data folder:photos/ --resolution 64 --extractor inception
 """
 
 from __future__ import annotations
