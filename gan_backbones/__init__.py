@@ -6,6 +6,7 @@ The table :data:`BACKBONES` names the generator/discriminator pairs, :func:`buil
 
 from gan_backbones import dcgan, mlp, mspg  # noqa: F401  (each registers itself in BACKBONES)
 from gan_backbones.backbone import BACKBONES, PAIR_KNOBS, Backbone, GanPair, build, initialise, register_backbone
+from gan_backbones.checkpoint import GanMeta, load_gan, save_gan
 from gan_backbones.foreign import register_gan
 from gan_backbones.losses import LOSSES, AdversarialLoss, register_loss
 from gan_backbones.population import OPTIONAL_KNOBS, GanPopulation, ReplicaSetup
@@ -20,13 +21,16 @@ __all__ = [
     "REGULARISERS",
     "AdversarialLoss",
     "Backbone",
+    "GanMeta",
     "GanPair",
     "GanPopulation",
     "ReplicaSetup",
     "TrainStats",
     "build",
     "initialise",
+    "load_gan",
     "register_backbone",
     "register_gan",
     "register_loss",
+    "save_gan",
 ]

@@ -20,9 +20,10 @@ from gan_backbones.metrics import (
     fixed_directions,
     high_quality_share,
     judge,
-    load_grader_reference,
     load_proxy,
+    load_reference,
     mode_coverage,
+    name_number,
     squared_sliced_wasserstein,
 )
 
@@ -109,10 +110,11 @@ class ImageGrader:
     """Frechet distance on features of EfficientNet-lite0; see :func:`gan_backbones.metrics.judge`."""
 
     def __init__(self, data: DataSet, count: int, device: torch.device, cache_dir: Path | None, progress: bool) -> None:
-        self._extractor = judge().to(device)
-        self.metric = f"FD {self._extractor.name}, n={count}"
-        self._reference: GaussianReference = load_grader_reference(data, cache_dir=cache_dir, progress=progress)
-        self._reference = self._reference.to(device)
+        extractor = judge()
+        reference = load_reference(data, extractor, cache_dir=cache_dir, progress=progress)
+        self.metric = name_number("FD", extractor, count)
+        self._extractor = extractor.to(device)
+        self._reference: GaussianReference = reference.to(device)
 
     def grade(self, samples: Tensor) -> Tensor:
         features = self._extractor(samples.flatten(0, 1)).unflatten(0, samples.shape[:2])

@@ -1,8 +1,9 @@
-"""Throughput and cost, measured side by side in one run. ``bench.py env --help`` and the like say more.
+"""Throughput, cost and exactness, measured side by side in one run. ``bench.py env --help`` and the like say more.
 
 Example: python scripts/bench.py env --suite faces
 Example: python scripts/bench.py population --sizes 1 4 16
 Example: python scripts/bench.py attention --resolutions 32 64
+Example: python scripts/bench.py metrics --json docs/results/metrics/bench.json
 """
 
 from __future__ import annotations
@@ -10,24 +11,27 @@ from __future__ import annotations
 from typing import Annotated
 
 import tyro
-from benchmarks import attention, environment, population
+from benchmarks import attention, environment, metrics, population
 
 from agents.cli import fail_in_one_line
+
+_RUN = {
+    environment.EnvOptions: environment.run,
+    population.PopulationOptions: population.run,
+    attention.AttentionOptions: attention.run,
+    metrics.MetricsOptions: metrics.run,
+}
 
 
 def main() -> None:
     options = tyro.cli(
         Annotated[environment.EnvOptions, tyro.conf.subcommand("env", description=environment.__doc__)]
         | Annotated[population.PopulationOptions, tyro.conf.subcommand("population", description=population.__doc__)]
-        | Annotated[attention.AttentionOptions, tyro.conf.subcommand("attention", description=attention.__doc__)],
+        | Annotated[attention.AttentionOptions, tyro.conf.subcommand("attention", description=attention.__doc__)]
+        | Annotated[metrics.MetricsOptions, tyro.conf.subcommand("metrics", description=metrics.__doc__)],
         description=__doc__,
     )
-    if isinstance(options, environment.EnvOptions):
-        environment.run(options)
-    elif isinstance(options, population.PopulationOptions):
-        population.run(options)
-    else:
-        attention.run(options)
+    _RUN[type(options)](options)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,6 @@ be written is done without; both are told in a one-line warning.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import warnings
 from collections.abc import Callable, Mapping
@@ -15,10 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 
-from gan_backbones.files import write_atomically
+from gan_backbones.tensor_file import read_tensors, write_tensors
 
 _ENVIRONMENT_VARIABLE = "GANBALANCE_CACHE"
 
@@ -43,11 +39,8 @@ def save_entry(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mappin
     Warns and returns when the file cannot be written (no permission, full disk). Raises TypeError when ``metadata``
     is not JSON-able.
     """
-    ready = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    text = json.dumps(dict(metadata), sort_keys=True)
-    content = save(ready, metadata={"json": text, "sha256": digest_tensors(ready, text)})
     try:
-        write_atomically(path, content)
+        write_tensors(path, tensors, metadata)
     except OSError as error:
         reason = error.strerror or error
         warnings.warn(f"cannot write cache entry {path} ({reason}); going on without the cache", stacklevel=2)
@@ -59,20 +52,11 @@ def load_entry(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | N
     A damaged or unreadable entry also gives None, with a one-line warning; the caller computes it again.
     """
     try:
-        if not path.exists():
-            return None
-        with safe_open(path, framework="pt", device="cpu") as entry:
-            header = entry.metadata() or {}
-            # Copied, because the originals are windows into a file that others may replace.
-            tensors = {name: entry.get_tensor(name).clone() for name in entry.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        _warn_damaged(path, str(error))
+        return read_tensors(path) if path.exists() else None
+    except (OSError, ValueError) as error:
+        one_line = " ".join(str(error).split())
+        warnings.warn(f"cache entry {path} is damaged ({one_line}); computing it again", stacklevel=2)
         return None
-    text = header.get("json", "")
-    if header.get("sha256") != digest_tensors(tensors, text):
-        _warn_damaged(path, "its checksum does not match its content")
-        return None
-    return tensors, json.loads(text)
 
 
 def load_or_compute(
@@ -88,18 +72,3 @@ def load_or_compute(
     tensors = dict(compute())
     save_entry(path, tensors, recipe)
     return tensors
-
-
-def digest_tensors(tensors: Mapping[str, torch.Tensor], text: str = "") -> str:
-    """SHA-256 (hex) over ``text`` and every tensor's name, dtype, shape and bytes, in the order of the names."""
-    digest = hashlib.sha256(text.encode())
-    for name in sorted(tensors):
-        tensor = tensors[name].detach().cpu().contiguous()
-        digest.update(repr((name, str(tensor.dtype), tuple(tensor.shape))).encode())
-        digest.update(tensor.flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()
-
-
-def _warn_damaged(path: Path, reason: str) -> None:
-    one_line = " ".join(reason.split())
-    warnings.warn(f"cache entry {path} is damaged ({one_line}); computing it again", stacklevel=3)

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import torch
 
-from gan_backbones.data.cache import digest_tensors
+from gan_backbones.tensor_file import digest_tensors
 
 
 class DataError(ValueError):

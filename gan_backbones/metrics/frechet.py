@@ -16,6 +16,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from gan_backbones.metrics.moments import FeatureMoments
+
 
 def gaussian_statistics(features: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and unbiased (n - 1) covariance of features, accumulated in float64.
@@ -91,7 +93,8 @@ class GaussianReference:
         """The reference of real features (n, d), n >= 2."""
         if features.ndim != 2:
             raise ValueError(f"features must be (n, d), got {tuple(features.shape)}")
-        return cls(*gaussian_statistics(features))
+        moments = FeatureMoments.of(features)
+        return cls(moments.mean, moments.covariance)
 
     def to(self, device: torch.device | str) -> GaussianReference:
         """The same reference on another device."""

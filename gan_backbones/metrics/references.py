@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 from gan_backbones.data.cache import cache_folder, load_entry, save_entry
 from gan_backbones.data.dataset import DataError, DataSet
 from gan_backbones.metrics import proxy
-from gan_backbones.metrics.extractors import JUDGE_WIDTH, extract, judge, torch_threads
+from gan_backbones.metrics.extractors import Extractor, extract, torch_threads
 from gan_backbones.metrics.frechet import GaussianReference
 from gan_backbones.metrics.proxy import ProxyExtractor, distil_proxy
 
@@ -21,7 +21,7 @@ VERSION = 3
 """Part of every cache key; raise it whenever a change in this package alters what is computed."""
 
 REFERENCE_IMAGES = 4096
-"""At most this many real images enter a reference."""
+"""At most this many real images enter a reference unless more are asked for."""
 
 _SEED = 0
 
@@ -52,28 +52,58 @@ def load_proxy(
         return student, GaussianReference(tensors["mean"], tensors["covariance"])
     student = distil_proxy(data_set.samples, seed=_SEED, progress=progress)
     with torch_threads(1):
-        reference = GaussianReference.fit(student(_reference_images(data_set)))
+        reference = GaussianReference.fit(student(real_images(data_set) / 127.5 - 1))
     _save(path, data_set, {**student.state_dict(), **_reference_tensors(reference)})
     return student, reference
 
 
-def load_grader_reference(
-    data_set: DataSet, *, cache_dir: Path | None = None, progress: bool = True
-) -> GaussianReference:
-    """The Gaussian of the judge's features on up to 4096 real images; computed once, then cached.
+def load_real_features(
+    data_set: DataSet,
+    extractor: Extractor,
+    *,
+    count: int = REFERENCE_IMAGES,
+    cache_dir: Path | None = None,
+    progress: bool = True,
+) -> Tensor:
+    """An extractor's features of up to ``count`` real images; computed once, then cached.
 
-    Arguments and errors as for `load_proxy`. The reference is on the CPU, 80 features wide.
+    Args:
+        data_set: images.
+        extractor: its name, which tells its weights and resolution, is part of the cache key.
+        count: the first so many images of a fixed order, fewer where the data set has fewer.
+        cache_dir: the cache's root; None for the default one.
+        progress: whether to show a progress bar on standard error.
+
+    Returns:
+        (m, width) float32 on the CPU.
+
+    Raises:
+        DataError: if the data set does not hold images of 1 or 3 channels.
+        ValueError: if count < 2.
     """
-    _check_data_set(data_set)
-    path = cache_folder(cache_dir) / "metrics" / f"grader-v{VERSION}-{data_set.fingerprint[:32]}.safetensors"
-    tensors = _load(path, data_set, _reference_shapes(JUDGE_WIDTH))
-    if tensors is not None:
-        return GaussianReference(tensors["mean"], tensors["covariance"])
-    images = _reference_images(data_set)
-    features = extract(judge(), images, progress=progress, label="grader: real images")
-    reference = GaussianReference.fit(features)
-    _save(path, data_set, _reference_tensors(reference))
-    return reference
+    images = real_images(data_set, count)
+    name = extractor.name.replace("/", "-")
+    file = f"features-v{VERSION}-{name}-n{len(images)}-{data_set.fingerprint[:32]}.safetensors"
+    path = cache_folder(cache_dir) / "metrics" / file
+    tensors = _load(path, data_set, {"features": torch.Size([len(images), extractor.width])})
+    if tensors is None:
+        features = extract(extractor, images, progress=progress, label=f"{extractor.name}: real images")
+        tensors = {"features": features}
+        _save(path, data_set, tensors)
+    return tensors["features"]
+
+
+def load_reference(
+    data_set: DataSet,
+    extractor: Extractor,
+    *,
+    count: int = REFERENCE_IMAGES,
+    cache_dir: Path | None = None,
+    progress: bool = True,
+) -> GaussianReference:
+    """The Gaussian of `load_real_features`, on the CPU; arguments and errors as there."""
+    features = load_real_features(data_set, extractor, count=count, cache_dir=cache_dir, progress=progress)
+    return GaussianReference.fit(features)
 
 
 def _check_data_set(data_set: DataSet) -> None:
@@ -84,10 +114,13 @@ def _check_data_set(data_set: DataSet) -> None:
         )
 
 
-def _reference_images(data_set: DataSet) -> Tensor:
-    """Up to 4096 real images (m, C, H, W) in [-1, 1], the same ones every time."""
+def real_images(data_set: DataSet, count: int = REFERENCE_IMAGES) -> Tensor:
+    """Up to ``count`` real images (m, C, H, W) uint8, the same ones every time."""
+    _check_data_set(data_set)
+    if count < 2:
+        raise ValueError(f"a reference needs at least 2 images, got a count of {count}")
     order = torch.randperm(len(data_set.samples), generator=Generator().manual_seed(_SEED))
-    return data_set.batch(order[:REFERENCE_IMAGES], device="cpu")
+    return data_set.samples[order[:count]]
 
 
 def _reference_shapes(width: int) -> dict[str, torch.Size]:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import sqrtm
 from torch import Tensor
+from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 
 from gan_backbones.metrics import GaussianReference, frechet_distance, gaussian_statistics
 
@@ -110,6 +111,33 @@ def test_not_finite_input_gives_infinity_in_its_row_only() -> None:
     distance = frechet_distance(mean, covs, mean, cov)
     assert distance.isfinite().tolist() == [True, False, True]
     assert distance[1] == torch.inf
+
+
+def test_fewer_samples_than_two_thousand_features() -> None:
+    """The trace term is the nuclear norm of the product of the centred features, which is small and well behaved."""
+    a, b = (draw(count, 2048, seed=count) * torch.linspace(0.1, 2, 2048).double() for count in (64, 300))
+    (mean_a, cov_a), (mean_b, cov_b) = gaussian_statistics(a), gaussian_statistics(b + 0.1)
+    left, right = ((x - x.mean(0)) / (len(x) - 1) ** 0.5 for x in (a, b))
+    nuclear = torch.linalg.svdvals(left @ right.mT).sum()
+    expected = (mean_a - mean_b).square().sum() + left.square().sum() + right.square().sum() - 2 * nuclear
+    assert frechet_distance(mean_a, cov_a, mean_b, cov_b).item() == pytest.approx(expected.item(), rel=1e-9)
+
+
+def test_constant_images_are_as_far_as_their_offset_and_the_others_variance() -> None:
+    features = draw(50, 30, seed=45)
+    mean, cov = gaussian_statistics(features)
+    flat, none = gaussian_statistics(torch.full((50, 30), 0.3))
+    expected = (flat - mean).square().sum() + torch.trace(cov)
+    torch.testing.assert_close(frechet_distance(flat, none, mean, cov), expected, rtol=1e-12, atol=0)
+    assert frechet_distance(flat, none, flat, none).item() == 0
+
+
+def test_against_torch_fidelity() -> None:
+    a, b = draw(400, 64, seed=46), draw(300, 64, seed=47) * 1.2 + 0.1
+    statistics = [fid_features_to_statistics(features) for features in (a, b)]
+    expected = fid_statistics_to_metric(*statistics, verbose=False)["frechet_inception_distance"]
+    distance = frechet_distance(*gaussian_statistics(a), *gaussian_statistics(b))
+    assert distance.item() == pytest.approx(expected, rel=1e-9)
 
 
 def test_shapes_are_checked() -> None:

@@ -9,7 +9,15 @@ import torch
 
 from gan_backbones.data import DataError, DataSet
 from gan_backbones.data.cache import save_entry
-from gan_backbones.metrics import GaussianReference, ProxyExtractor, load_grader_reference, load_proxy, references
+from gan_backbones.metrics import (
+    EfficientNetLite0,
+    GaussianReference,
+    ProxyExtractor,
+    load_proxy,
+    load_real_features,
+    load_reference,
+    references,
+)
 from gan_backbones.metrics.extractors import judge
 
 
@@ -78,19 +86,51 @@ def test_bad_entry_is_told_in_one_line_and_computed_again(
     assert len(distillations) == 2
 
 
-def test_grader_reference_is_the_judge_on_real_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reference_is_the_extractor_on_real_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = data_set()
     features = judge()(data.batch(range(12)))
     expected = GaussianReference.fit(features)
-    first = load_grader_reference(data, cache_dir=tmp_path, progress=False)
+    first = load_reference(data, judge(), cache_dir=tmp_path, progress=False)
     monkeypatch.setattr(references, "extract", None)  # the second time there is nothing to extract
-    second = load_grader_reference(data, cache_dir=tmp_path, progress=False)
+    second = load_reference(data, judge(), cache_dir=tmp_path, progress=False)
     for found in (first, second):
         torch.testing.assert_close(found.mean, expected.mean, rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(found.covariance, expected.covariance, rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("load", [load_proxy, load_grader_reference])
+def test_features_are_kept_apart_by_data_extractor_and_count(tmp_path: Path) -> None:
+    small, other = EfficientNetLite0(32, blocks=2), EfficientNetLite0(64, blocks=2)
+    cases = [(data_set(), small, 12), (data_set(), small, 5), (data_set(), other, 12), (data_set(seed=1), small, 12)]
+    found = [
+        load_real_features(data, extractor, count=count, cache_dir=tmp_path, progress=False)
+        for data, extractor, count in cases
+    ]
+    assert len(list(tmp_path.rglob("*.safetensors"))) == len(cases)
+    assert torch.equal(found[0][:5], found[1])
+    assert not torch.equal(found[0], found[2]) and not torch.equal(found[0], found[3])
+    more = load_real_features(data_set(), small, count=50, cache_dir=tmp_path, progress=False)
+    assert torch.equal(more, found[0])  # the data set has no more, and the entry is the same
+
+
+@pytest.mark.parametrize("position", [-1, 200])
+def test_one_changed_byte_is_noticed(tmp_path: Path, position: int) -> None:
+    data, extractor = data_set(), EfficientNetLite0(32, blocks=1)
+    features = load_real_features(data, extractor, cache_dir=tmp_path, progress=False)
+    (entry,) = tmp_path.rglob("*.safetensors")
+    content = bytearray(entry.read_bytes())
+    content[position] ^= 1
+    entry.write_bytes(content)
+    with pytest.warns(UserWarning, match="damaged.*computing it again"):
+        again = load_real_features(data, extractor, cache_dir=tmp_path, progress=False)
+    assert torch.equal(again, features)
+
+
+def test_a_count_of_one_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="at least 2"):
+        load_real_features(data_set(), judge(), count=1, cache_dir=tmp_path, progress=False)
+
+
+@pytest.mark.parametrize("load", [load_proxy, lambda data, **options: load_reference(data, judge(), **options)])
 def test_points_are_refused(load: Callable[..., object], tmp_path: Path) -> None:
     points = DataSet("ring", torch.zeros(5, 2), {}, {}, None)
     with pytest.raises(DataError, match=r"'ring'.*squared_sliced_wasserstein"):
