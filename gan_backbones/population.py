@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from gan_backbones.losses import LOSSES
 from gan_backbones.memory import plan_training
 from gan_backbones.precision import check_precision, computing
 from gan_backbones.regularisers import REGULARISERS, GradientRegulariser
+from gan_backbones.threads import available_cores
 from gan_backbones.train_stats import TrainStats
 
 OPTIONAL_KNOBS = ("fake_weight", "update_ratio", "stage", *(term.knob for term in REGULARISERS.values()))
@@ -341,11 +341,3 @@ class GanPopulation:
             # Even one worker gets a thread of its own: torch's thread count is set there and nowhere else.
             self._executor = ThreadPoolExecutor(self._workers, "gan-lane", lambda: torch.set_num_threads(1))
         return list(self._executor.map(work, lanes))
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on every platform
-        return os.cpu_count() or 1

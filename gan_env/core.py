@@ -7,7 +7,7 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from gan_env.knobs import KNOBS, ActionCodec
 from gan_env.observation import Measurement, Observer
 from gan_env.quality import Grader, Proxy, cached_data, make_grader, make_proxy
 from gan_env.reward import parse_reward, reward_terms
+from gan_env.transfer import merge, to_device, to_host
 
 COLLAPSE_REACHED = 0.25
 """Collapse counts only after the samples' spread had reached this share of the data's, ..."""
@@ -30,11 +31,8 @@ COLLAPSE_SHARE = 0.1
 COLLAPSE_STEPS = 3
 """... at this many decisions in a row."""
 _SMALLEST_DISTANCE = 1e-9
-_HOST_TYPES = {torch.bool: np.bool_, torch.float32: np.float32, torch.float64: np.float64}
 STATISTICS = tuple(field.name for field in dataclasses.fields(TrainStats) if field.name != "diverged")
 """Names in ``info["stats"]``."""
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -124,7 +122,7 @@ class BalanceCore:
         self._low_diversity[chosen] = 0
         distance, diversity, _ = self._measure_quality(chosen)
         fresh = dataclasses.replace(self._blank(), distance=distance, start_distance=distance, diversity=diversity)
-        self._measurement = _merge(fresh, self._measurement, chosen)
+        self._measurement = merge(fresh, self._measurement, chosen)
         self.observer.reset(chosen, self._measurement)
         self._show({})
         return self.observations(chosen)
@@ -138,7 +136,7 @@ class BalanceCore:
         self._log_knobs[chosen] = (codec or self.codec).apply(self._log_knobs[chosen], actions)
         self.decisions[chosen] += 1
         horizon = np.array([1 if one is None else one.decisions for one in self.instances])
-        log_knobs, budget_left = self._to_device(self._log_knobs, 1.0 - self.decisions / horizon)
+        log_knobs, budget_left = to_device(self.device, self._log_knobs, 1.0 - self.decisions / horizon)
         knobs = {name: 10 ** log_knobs[:, index] for index, name in enumerate(self.config.knobs)} | self._constants
         active = torch.zeros(self.size, dtype=torch.bool)
         active[chosen] = True
@@ -159,7 +157,7 @@ class BalanceCore:
             diversity=diversity,
             failed=failed,
         )
-        self._measurement = after = _merge(seen, before, chosen)
+        self._measurement = after = merge(seen, before, chosen)
         self.observer.push(chosen, after)
         terms = reward_terms(self._preset, before, after)
         shown = self._show(
@@ -186,23 +184,10 @@ class BalanceCore:
         present: NDArray[np.float32] = self._seen["observations"][list(rows)]
         return present
 
-    def _to_device(self, *columns: NDArray[np.float64]) -> list[Tensor]:
-        """``(N,)`` or ``(N, width)`` each, in one copy."""
-        table = torch.from_numpy(np.column_stack(columns)).to(self.device)
-        widths = [1 if column.ndim == 1 else column.shape[1] for column in columns]
-        parts = table.split(widths, dim=1)
-        return [part[:, 0] if column.ndim == 1 else part for part, column in zip(parts, columns, strict=True)]
-
     def _show(self, columns: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
         """Copy ``columns``, the observations and the distances to the host at once; all rows, ``(N, ...)`` each."""
-        everything = {**columns, "observations": self.observer.vector, "distance": self._measurement.distance}
-        table = torch.cat([value.reshape(self.size, -1).double() for value in everything.values()], dim=1).cpu().numpy()
-        self._seen, start = {}, 0
-        for name, value in everything.items():
-            width = value[0].numel()
-            column = table[:, start : start + width].reshape(value.shape)
-            self._seen[name] = column.astype(_HOST_TYPES[value.dtype])
-            start += width
+        always = {"observations": self.observer.vector, "distance": self._measurement.distance}
+        self._seen = to_host({**columns, **always})
         return self._seen
 
     def infos(self, rows: Sequence[int]) -> dict[str, Any]:
@@ -316,13 +301,13 @@ class BalanceCore:
         best = torch.where(diversity > self._best_diversity, diversity, self._best_diversity)
         low = (best >= COLLAPSE_REACHED) & (diversity < COLLAPSE_SHARE * best)
         streak = torch.where(low, self._low_diversity + 1, 0)
-        self._best_diversity = _merge(best, self._best_diversity, rows)
-        self._low_diversity = _merge(streak, self._low_diversity, rows)
+        self._best_diversity = merge(best, self._best_diversity, rows)
+        self._low_diversity = merge(streak, self._low_diversity, rows)
         return self._low_diversity >= COLLAPSE_STEPS
 
     def _blank(self) -> Measurement:
         """Before the first update: a discriminator that cannot tell, nothing moving."""
-        log_knobs, budget = self._to_device(self._log_knobs, np.ones(self.size))
+        log_knobs, budget = to_device(self.device, self._log_knobs, np.ones(self.size))
         zero = torch.zeros(self.size, device=self.device)
         half, off, wide = zero + 0.5, zero.bool(), torch.full_like(budget, torch.nan)
         stats = TrainStats(half, half, zero, zero, zero, zero, zero, zero, off)
@@ -330,26 +315,3 @@ class BalanceCore:
 
 
 _STATE = ("instances", "decisions", "_log_knobs", "_latents", "_best_diversity", "_low_diversity", "_measurement")
-
-
-def _map(function: Any, value: _T, *others: _T) -> _T:
-    """``function`` on every tensor of nested dataclasses of one type."""
-    if isinstance(value, Tensor):
-        return function(value, *others)  # type: ignore[no-any-return]
-    names = [field.name for field in dataclasses.fields(value)]  # type: ignore[arg-type]
-    parts = {name: _map(function, *(getattr(one, name) for one in (value, *others))) for name in names}
-    return type(value)(**parts)
-
-
-def _merge(new: _T, old: _T, rows: Sequence[int]) -> _T:
-    """``new`` in ``rows``, ``old`` elsewhere: of a tensor, or of every tensor of a dataclass."""
-    chosen = list(rows)
-
-    def choose(fresh: Tensor, kept: Tensor) -> Tensor:
-        if len(chosen) == len(kept):
-            return fresh
-        merged = kept.clone()
-        merged[chosen] = fresh[chosen]
-        return merged
-
-    return _map(choose, new, old)

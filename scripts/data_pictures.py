@@ -17,7 +17,7 @@ from tqdm import tqdm
 from agents.cli import fail_in_one_line
 from gan_backbones import GanPopulation, ReplicaSetup, build
 from gan_backbones.data import DataSet, load_data
-from gan_backbones.population import available_cores
+from gan_backbones.threads import available_cores
 from gan_env.render import image_grid, scatter
 
 ROWS, COLUMNS = 4, 6

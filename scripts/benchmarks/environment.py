@@ -25,7 +25,7 @@ from rich.table import Table
 from agents.run_folder import provenance
 from benchmarks.plain import BareLoop, measure
 from gan_backbones.files import write_atomically
-from gan_backbones.population import available_cores
+from gan_backbones.threads import available_cores
 from gan_env import EnvConfig, GanBalanceVectorEnv, GanInstance, Task
 from gan_env.core import BalanceCore
 

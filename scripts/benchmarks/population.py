@@ -35,7 +35,7 @@ from benchmarks.plain import BareLoop, measure, synchronise
 from gan_backbones import GanPopulation, ReplicaSetup, build
 from gan_backbones.files import write_atomically
 from gan_backbones.metrics.extractors import torch_threads
-from gan_backbones.population import available_cores
+from gan_backbones.threads import available_cores
 from gan_env import GanBalanceVectorEnv, GanInstance, Task, get_suite
 from gan_env.config import check_device
 from gan_env.quality import cached_data

@@ -55,9 +55,6 @@ def test_a_row_of_a_population_is_what_it_samples(make, tiny_backbone, tmp_path,
     with torch.no_grad():
         torch.testing.assert_close(loaded(latents[1]), samples[1], rtol=1e-5, atol=1e-5)
         torch.testing.assert_close(judge(samples[1]), population.discriminate(samples)[1], rtol=1e-5, atol=1e-5)
-        before = generator(latents[1]).clone()
-        population.update({rate: torch.full((2,), 1e-3) for rate in ("lr_g", "lr_d")}, steps=1)
-        assert torch.equal(generator(latents[1]), before)  # copies, not views
 
 
 def cut(path):
