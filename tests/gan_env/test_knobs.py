@@ -171,5 +171,5 @@ def test_an_unknown_action_type_is_refused():
 @pytest.mark.parametrize("name", KNOBS)
 def test_defaults_lie_within_the_bounds(name):
     knob = KNOBS[name]
-    assert 0 < knob.low < knob.default < knob.high
+    assert 0 < knob.low < knob.default <= knob.high
     assert 10**knob.log_low == pytest.approx(knob.low) and 10**knob.log_high == pytest.approx(knob.high)
