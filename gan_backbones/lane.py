@@ -212,7 +212,7 @@ def read_samples(pool: Tensor, indices: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def _join(real: Tensor, fake: Tensor, *, stacked: bool) -> Tensor:
-    """Both along the batch; stacked images keep the channels before the batch in memory, as the layers want them."""
+    """Both along the batch; stacked images keep the batch last in memory, as the layers want them."""
     if not stacked or real.dim() != 5:
         return torch.cat([real, fake], dim=1 if stacked else 0)
-    return torch.cat([real.transpose(1, 2), fake.transpose(1, 2)], dim=2).transpose(1, 2)
+    return torch.cat([real.movedim(1, -1), fake.movedim(1, -1)], dim=-1).movedim(-1, 1)

@@ -21,7 +21,7 @@ from gan_backbones.losses import LOSSES
 from gan_backbones.memory import plan_training
 from gan_backbones.precision import check_precision, computing
 from gan_backbones.regularisers import REGULARISERS, GradientRegulariser
-from gan_backbones.threads import available_cores
+from gan_backbones.threads import available_cores, keep_freed_memory
 from gan_backbones.train_stats import TrainStats
 
 OPTIONAL_KNOBS = ("fake_weight", "update_ratio", "stage", *(term.knob for term in REGULARISERS.values()))
@@ -338,6 +338,7 @@ class GanPopulation:
         if self.device.type != "cpu":
             return [work(lane) for lane in lanes]
         if self._executor is None:
+            keep_freed_memory()
             # Even one worker gets a thread of its own: torch's thread count is set there and nowhere else.
             self._executor = ThreadPoolExecutor(self._workers, "gan-lane", lambda: torch.set_num_threads(1))
         return list(self._executor.map(work, lanes))

@@ -36,18 +36,12 @@ class BatchNorm2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.weight.dim() == 1:
-            return F.batch_norm(
-                x, self.running_mean, self.running_var, self.weight, self.bias, self.training, self.momentum, self.eps
-            )
-        if self.training:
-            var, mean = torch.var_mean(x.to(self.weight.dtype), (1, 3, 4), correction=0)  # (N, C)
-            with torch.no_grad():
-                count = x.numel() // mean.numel()
-                self.running_mean.lerp_(mean, self.momentum)
-                self.running_var.lerp_(var * (count / (count - 1)), self.momentum)
-        else:
-            var, mean = self.running_var, self.running_mean
-        scale = self.weight * torch.rsqrt(var + self.eps)
-        shift = (self.bias - mean * scale).to(x.dtype)
-        scale = scale.to(x.dtype)
-        return torch.addcmul(shift[:, None, :, None, None], x, scale[:, None, :, None, None])
+            return self._normalised(x)
+        # The channels of all replicas side by side, batch and pixels in one row: PyTorch's fastest case.
+        inner = x.movedim(1, -1)  # (N, C, H, W, batch)
+        return self._normalised(inner.reshape(1, self.weight.numel(), -1)).view(inner.shape).movedim(-1, 1)
+
+    def _normalised(self, x: Tensor) -> Tensor:
+        mean, var = self.running_mean.flatten(), self.running_var.flatten()
+        weight, bias = self.weight.flatten(), self.bias.flatten()
+        return F.batch_norm(x, mean, var, weight, bias, self.training, self.momentum, self.eps)

@@ -5,9 +5,9 @@ pixel of padding) become channels of one grid position. On that grid the convolu
 four matrix products, each of the same memory read at an offset. Patches laid out one after another would take four
 times the memory, and on a small network moving memory costs more than multiplying.
 
-A grid is ``(N, channels, batch * (h + 1) * (w + 1) + tail)``, channels outside, positions of all images in one row;
-the last row and column of each image are margins. Grids of phases carry a tail of zeros, so that all offsets can be
-read; grids of values ``h x w`` have zeros in their margins.
+A grid is ``(N, channels, (h + 1) * (w + 1) * batch + tail)``, channels outside, the images of a batch side by side
+at each position, so that whatever moves pixels moves them batch by batch; the last row and column are margins. Grids of
+phases carry a tail of zeros, so that all offsets can be read; grids of values ``h x w`` have zeros in their margins.
 
 The maps come in adjoint pairs, so that they can be differentiated any number of times.
 """
@@ -17,7 +17,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from gan_backbones.layers.autocast import autocast_dtype
@@ -32,17 +31,18 @@ class GridShape(NamedTuple):
 
     @property
     def positions(self) -> int:
-        return self.batch * (self.height + 1) * (self.width + 1)
+        return (self.height + 1) * (self.width + 1) * self.batch
 
     @property
     def offsets(self) -> tuple[int, int, int, int]:
         """Of the four kernel positions, row by row."""
-        return 0, 1, self.width + 1, self.width + 2
+        row = (self.width + 1) * self.batch
+        return 0, self.batch, row, row + self.batch
 
     @property
     def padded(self) -> int:
         """Positions with the tail."""
-        return self.positions + self.width + 2
+        return self.positions + self.offsets[-1]
 
 
 def correlate(images: Tensor, kernels: Tensor) -> Tensor:
@@ -50,9 +50,9 @@ def correlate(images: Tensor, kernels: Tensor) -> Tensor:
     _, batch, _, height, width = images.shape
     shape = GridShape(batch, height // 2, width // 2)
     images, kernels = _as_autocast(images, kernels)
-    phases = _ToPhases.apply(images.transpose(1, 2), shape)
+    phases = _ToPhases.apply(images.movedim(1, -1), shape)
     values = _Correlate.apply(phases, _matrices(kernels), shape)
-    return _FromGrid.apply(values, shape).transpose(1, 2)
+    return _FromGrid.apply(values, shape).movedim(-1, 1)
 
 
 def scatter(values: Tensor, kernels: Tensor) -> Tensor:
@@ -60,9 +60,9 @@ def scatter(values: Tensor, kernels: Tensor) -> Tensor:
     _, batch, _, height, width = values.shape
     shape = GridShape(batch, height, width)
     values, kernels = _as_autocast(values, kernels)
-    grid = _ToGrid.apply(values.transpose(1, 2), shape)
+    grid = _ToGrid.apply(values.movedim(1, -1), shape)
     phases = _Scatter.apply(grid, _matrices(kernels), shape)
-    return _FromPhases.apply(phases, shape).transpose(1, 2)
+    return _FromPhases.apply(phases, shape).movedim(-1, 1)
 
 
 def _as_autocast(*tensors: Tensor) -> list[Tensor]:
@@ -78,24 +78,36 @@ def _matrices(kernels: Tensor) -> Tensor:
 
 
 def _phase_views(phases: Tensor, images: Tensor, shape: GridShape) -> list[tuple[Tensor, Tensor]]:
-    """Where each of the four phases lies, in the grid and in the images ``(N, C, B, 2h, 2w)``."""
-    grid = phases.unflatten(1, (2, 2, -1))[..., : shape.positions].unflatten(-1, (shape.batch, shape.height + 1, -1))
+    """Where each of the four phases lies, in the grid and in the images ``(N, C, 2h, 2w, B)``."""
+    grid = _planes(phases, shape)
     first, rest = slice(None, -1), slice(1, None)  # without the last, and without the first, row or column
     return [
-        (grid[:, 0, 0, :, :, rest, rest], images[..., 1::2, 1::2]),
-        (grid[:, 0, 1, :, :, rest, first], images[..., 1::2, ::2]),
-        (grid[:, 1, 0, :, :, first, rest], images[..., ::2, 1::2]),
-        (grid[:, 1, 1, :, :, first, first], images[..., ::2, ::2]),
+        (grid[:, 0, 0, :, rest, rest], images[..., 1::2, 1::2, :]),
+        (grid[:, 0, 1, :, rest, first], images[..., 1::2, ::2, :]),
+        (grid[:, 1, 0, :, first, rest], images[..., ::2, 1::2, :]),
+        (grid[:, 1, 1, :, first, first], images[..., ::2, ::2, :]),
     ]
 
 
+def _planes(phases: Tensor, shape: GridShape) -> Tensor:
+    """A grid of phases without its tail: ``(N, 2, 2, C, h + 1, w + 1, B)``."""
+    inner = phases.unflatten(1, (2, 2, -1))[..., : shape.positions]
+    return inner.unflatten(-1, (shape.height + 1, shape.width + 1, shape.batch))
+
+
 class _ToPhases(torch.autograd.Function):
-    """``(N, C, B, 2h, 2w) -> (N, 4 C, padded)``."""
+    """``(N, C, 2h, 2w, B) -> (N, 4 C, padded)``."""
 
     @staticmethod
     def forward(ctx: Any, images: Tensor, shape: GridShape) -> Tensor:
         ctx.shape = shape
-        phases = images.new_zeros(images.shape[0], 4 * images.shape[1], shape.padded)
+        phases = images.new_empty(images.shape[0], 4 * images.shape[1], shape.padded)
+        phases[..., shape.positions :] = 0
+        planes = _planes(phases, shape)
+        planes[:, 0, :, :, 0] = 0  # the image's padding: above, below, left and right
+        planes[:, 1, :, :, -1] = 0
+        planes[:, :, 0, :, :, 0] = 0
+        planes[:, :, 1, :, :, -1] = 0
         for target, source in _phase_views(phases, images, shape):
             target.copy_(source)
         return phases
@@ -106,13 +118,13 @@ class _ToPhases(torch.autograd.Function):
 
 
 class _FromPhases(torch.autograd.Function):
-    """``(N, 4 C, padded) -> (N, C, B, 2h, 2w)``."""
+    """``(N, 4 C, padded) -> (N, C, 2h, 2w, B)``."""
 
     @staticmethod
     def forward(ctx: Any, phases: Tensor, shape: GridShape) -> Tensor:
         ctx.shape = shape
         replicas, channels, _ = phases.shape
-        images = phases.new_empty(replicas, channels // 4, shape.batch, 2 * shape.height, 2 * shape.width)
+        images = phases.new_empty(replicas, channels // 4, 2 * shape.height, 2 * shape.width, shape.batch)
         for source, target in _phase_views(phases, images, shape):
             target.copy_(source)
         return images
@@ -123,12 +135,16 @@ class _FromPhases(torch.autograd.Function):
 
 
 class _ToGrid(torch.autograd.Function):
-    """``(N, C, B, h, w) -> (N, C, positions)``, zeros in the margins."""
+    """``(N, C, h, w, B) -> (N, C, positions)``, zeros in the margins."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor, shape: GridShape) -> Tensor:
         ctx.shape = shape
-        return F.pad(values, (0, 1, 0, 1)).flatten(2)
+        grid = values.new_empty(*values.shape[:2], shape.height + 1, shape.width + 1, shape.batch)
+        grid[..., -1, :, :] = 0
+        grid[..., :-1, -1, :] = 0
+        grid[..., :-1, :-1, :] = values
+        return grid.flatten(2)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
@@ -136,12 +152,12 @@ class _ToGrid(torch.autograd.Function):
 
 
 class _FromGrid(torch.autograd.Function):
-    """``(N, C, positions) -> (N, C, B, h, w)``, the margins dropped."""
+    """``(N, C, positions) -> (N, C, h, w, B)``, the margins dropped."""
 
     @staticmethod
     def forward(ctx: Any, grid: Tensor, shape: GridShape) -> Tensor:
         ctx.shape = shape
-        return grid.unflatten(2, (shape.batch, shape.height + 1, -1))[..., :-1, :-1]
+        return grid.unflatten(2, (shape.height + 1, shape.width + 1, shape.batch))[..., :-1, :-1, :]
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:

@@ -2,7 +2,7 @@
 
 With a leading replica axis each becomes a few batched matrix products (:mod:`gan_backbones.layers.phases`), which on
 small images is several times faster than one convolution call per replica. Tensors keep the logical shape
-``(N, batch, C, H, W)`` throughout; in memory the channels come before the batch.
+``(N, batch, C, H, W)`` throughout; in memory the batch comes last.
 """
 
 from __future__ import annotations
