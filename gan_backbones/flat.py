@@ -50,14 +50,14 @@ class FlatParameters:
         """
         module = copy.deepcopy(self._template)
         matrix, start = self.matrix[rows], 0
+        # `.data` gives each view a version counter of its own: autograd would otherwise take another lane's in-place
+        # step on its own rows for a change of these.
         for name, size in self._sizes.items():
-            # `.data` gives each view a version counter of its own: autograd would otherwise take another lane's
-            # in-place step on its own rows of the matrix for a change of these.
             view = matrix[:, start : start + size].unflatten(1, self._shapes[name]).data
             _set(module, "_parameters", name, nn.Parameter(view if stacked else view[0]))
             start += size
         for name, buffer in self.buffers.items():
-            _set(module, "_buffers", name, buffer[rows] if stacked else buffer[rows][0])
+            _set(module, "_buffers", name, (buffer[rows] if stacked else buffer[rows][0]).data)
         return module
 
 
