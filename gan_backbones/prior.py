@@ -68,12 +68,11 @@ class _Block(nn.Module):
             start, end = cache.length, cache.length + count
             cache.keys[layer][:, :, start:end] = key
             cache.values[layer][:, :, start:end] = value
-            past = None
-            if count > 1:
-                past = torch.ones(count, end, dtype=torch.bool, device=x.device).tril(start)
-            heard = F.scaled_dot_product_attention(
-                query, cache.keys[layer][:, :, :end], cache.values[layer][:, :, :end], attn_mask=past
-            )
+            seen = None
+            if count > 1 and start > 0:
+                seen = torch.ones(count, end, dtype=torch.bool, device=x.device).tril(start)
+            keys, values = cache.keys[layer][:, :, :end], cache.values[layer][:, :, :end]
+            heard = F.scaled_dot_product_attention(query, keys, values, seen, is_causal=start == 0 and count > 1)
         x = x + self.project(heard.transpose(1, 2).reshape(batch, count, channels))
         return x + self.perceptron(x)
 
@@ -113,8 +112,8 @@ class CodePrior(nn.Module):
         shape = (batch, options.heads, self.length, options.channels // options.heads)
         return KeyValueCache(options.layers, shape, self.head.weight)
 
-    def predict(self, read: Tensor, cache: KeyValueCache | None = None) -> Tensor:
-        """Logits of the code after each of the codes ``read``: ``(B, m) -> (B, m, codes)``.
+    def predict(self, read: Tensor, cache: KeyValueCache | None = None, *, last: bool = False) -> Tensor:
+        """Logits of the code after each of the codes ``read``, or after the ``last`` alone: ``(B, m) -> (B, m, codes)``.
 
         The first code that is ever read must be the start code, ``self.codes``. Without a cache ``read`` begins at the
         start; with one it goes on where the last call ended, and what was read is remembered.
@@ -126,7 +125,7 @@ class CodePrior(nn.Module):
             x = block(x, cache, layer)
         if cache is not None:
             cache.length += read.shape[1]
-        logits: Tensor = self.head(self.norm(x))
+        logits: Tensor = self.head(self.norm(x[:, -1:] if last else x))
         return logits
 
     def forward(self, codes: Tensor) -> Tensor:
@@ -179,7 +178,7 @@ class CodePrior(nn.Module):
         cache = self.new_cache(count) if cached else None
         for place in (place for place, chosen in enumerate(choose) if chosen):
             first = 0 if cache is None else cache.length
-            logits = self.predict(read[:, first : place + 1], cache)[:, -1]
+            logits = self.predict(read[:, first : place + 1], cache, last=True)[:, 0]
             read[:, place + 1] = choose_codes(logits / temperature, chances[:, place])
         return read[:, 1:]
 

@@ -1,7 +1,9 @@
-"""Throughput, measured side by side in one run. ``bench.py env`` and ``bench.py population`` say more with --help.
+"""Throughput, measured side by side in one run. ``bench.py env``, ``bench.py population`` and ``bench.py ral`` say
+more with --help.
 
 Example: python scripts/bench.py env --suite faces
 Example: python scripts/bench.py population --sizes 1 4 16
+Example: python scripts/bench.py ral
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import tyro
-from benchmarks import environment, population
+from benchmarks import environment, population, ral
 
 from agents.cli import fail_in_one_line
 
@@ -17,10 +19,16 @@ from agents.cli import fail_in_one_line
 def main() -> None:
     options = tyro.cli(
         Annotated[environment.EnvOptions, tyro.conf.subcommand("env", description=environment.__doc__)]
-        | Annotated[population.PopulationOptions, tyro.conf.subcommand("population", description=population.__doc__)],
+        | Annotated[population.PopulationOptions, tyro.conf.subcommand("population", description=population.__doc__)]
+        | Annotated[ral.RalBenchOptions, tyro.conf.subcommand("ral", description=ral.__doc__)],
         description=__doc__,
     )
-    (environment if isinstance(options, environment.EnvOptions) else population).run(options)
+    if isinstance(options, environment.EnvOptions):
+        environment.run(options)
+    elif isinstance(options, population.PopulationOptions):
+        population.run(options)
+    else:
+        ral.run(options)
 
 
 if __name__ == "__main__":

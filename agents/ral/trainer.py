@@ -57,6 +57,8 @@ class RalOptions:
     """Of the divergence from the pretrained prior per code."""
     likelihood_weight: float = 0.5
     """Of the training maps' log likelihood per code."""
+    average_decay: float = 0.98
+    """Of the running average of the prior's weights, which is what tuning yields; 0 is the last weights."""
     windows: Windows = field(default_factory=Windows)
     """What is sampled in an update; the rest of each map is a training map's."""
 
@@ -74,6 +76,8 @@ class RalOptions:
             raise ValueError(f"unknown loss {self.loss!r}; known: {', '.join(LOSSES)}")
         if self.credit not in CREDITS:
             raise ValueError(f"unknown credit {self.credit!r}; known: {', '.join(CREDITS)}")
+        if not 0 <= self.average_decay < 1:
+            raise ValueError(f"average_decay must lie in [0, 1), not {self.average_decay}")
         if not 0 <= self.discount <= 1:
             raise ValueError(f"discount must lie in [0, 1], not {self.discount}")
 
@@ -95,8 +99,9 @@ class RalStats:
 
 
 class RalTrainer:
-    """Tunes ``prior`` in place.
+    """Tunes ``prior`` in place; ``average``, a running average of its weights, is the result.
 
+    Policy and discriminator circle around each other, and the average lies nearer to the middle.
     A score is worth the spread of advantages that it causes: returns are divided by its running standard deviation,
     so that the weights of entropy, leash and likelihood mean the same beside every discriminator.
 
@@ -129,6 +134,7 @@ class RalTrainer:
         self.prior, self.critic, self.codes, self.maps = prior, critic, codes, tuple(maps)
         self.rendering, self.options, self.generator = rendering, options, generator
         self.reference = copy.deepcopy(prior).eval().requires_grad_(False)
+        self.average = copy.deepcopy(self.reference)
         self.updates = 0
         self._scale: Tensor | None = None
         self._loss = LOSSES[options.loss]
@@ -186,6 +192,9 @@ class RalTrainer:
             (options.likelihood_weight * nll - gain).backward()
             torch.nn.utils.clip_grad_norm_(self.prior.parameters(), _LARGEST_GRADIENT)
             self._policy_optimizer.step()
+            with torch.no_grad():
+                for slow, fast in zip(self.average.parameters(), self.prior.parameters(), strict=True):
+                    slow.lerp_(fast, 1 - options.average_decay)
         return means[0], means[1], nll.detach()
 
     def _spread(self, returns: Tensor, free: Tensor) -> Tensor:
