@@ -113,7 +113,7 @@ class CodePrior(nn.Module):
         return KeyValueCache(options.layers, shape, self.head.weight)
 
     def predict(self, read: Tensor, cache: KeyValueCache | None = None, *, last: bool = False) -> Tensor:
-        """Logits of the code after each of the codes ``read``, or after the ``last`` alone: ``(B, m) -> (B, m, codes)``.
+        """Logits of the code after each code ``read``, ``(B, m) -> (B, m, codes)``; after the ``last`` alone: m is 1.
 
         The first code that is ever read must be the start code, ``self.codes``. Without a cache ``read`` begins at the
         start; with one it goes on where the last call ended, and what was read is remembered.
