@@ -71,11 +71,7 @@ class Options:
     """Its rate."""
     ral_updates: int = 200
     """Updates of RAL after its warm-up."""
-    ral: RalOptions = field(
-        default_factory=lambda: RalOptions(
-            loss="hinge", penalty_weight=0, critic_learning_rate=2e-3, learning_rate=3e-4, discount=0.5, warm_up=100
-        )
-    )
+    ral: RalOptions = field(default_factory=RalOptions)
     """How RAL tunes."""
     json: Path | None = None
     """File for the record."""

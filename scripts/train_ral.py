@@ -79,7 +79,9 @@ class Options:
     """Updates of maximum likelihood; the best weights on validation images are kept."""
     ral_updates: int = 400
     """Updates of RAL after its warm-up."""
-    ral: RalOptions = field(default_factory=lambda: RalOptions(batch_size=32, likelihood_weight=1.0))
+    ral: RalOptions = field(
+        default_factory=lambda: RalOptions(batch_size=32, critic_learning_rate=1e-3, likelihood_weight=1.0)
+    )
     """How RAL tunes."""
     against: Against = "images"
     """What decoded samples stand against: images, or reconstructions (for a fixed decoder)."""

@@ -35,21 +35,21 @@ class RalOptions:
 
     batch_size: int = 64
     """Maps sampled per update."""
-    learning_rate: float = 2e-4
+    learning_rate: float = 3e-4
     """Of the prior."""
-    critic_learning_rate: float = 5e-4
+    critic_learning_rate: float = 2e-3
     """Of the discriminator."""
     critic_steps: int = 1
     """Updates of the discriminator per update of the prior, each on other data."""
-    warm_up: int = 50
+    warm_up: int = 100
     """Updates at the beginning in which the discriminator alone learns."""
-    loss: str = "wasserstein"
-    """Adversarial loss: wasserstein, with the gradient penalty WGAN-GP; hinge; or another of LOSSES."""
-    penalty_weight: float = 1.0
+    loss: str = "hinge"
+    """Adversarial loss: hinge; wasserstein, which with a gradient penalty is WGAN-GP; or another of LOSSES."""
+    penalty_weight: float = 0.0
     """Of the discriminator's gradient penalty."""
     credit: Credit = "to_go"
     """Scores that a code answers for: to_go (its own and all later patches') or image (all, one return per image)."""
-    discount: float = 0.9
+    discount: float = 0.5
     """Of later patches' scores under to_go."""
     entropy_weight: float = 0.01
     """Of the policy's entropy per code."""

@@ -37,7 +37,7 @@ def of_images(options, against="images", decoder_learning_rate=1e-3, levels=2):
 @pytest.mark.parametrize("loss", ["wasserstein", "hinge"])
 def test_it_learns_what_the_data_are_from_the_discriminator_alone(loss):
     """Every map is ones; no likelihood term tells the prior so."""
-    rates = {"learning_rate": 5e-3, "critic_learning_rate": 5e-3}
+    rates = {"learning_rate": 5e-3, "critic_learning_rate": 5e-3, "penalty_weight": 1.0, "discount": 0.9}
     trainer = of_maps(
         torch.ones(50, 4, dtype=torch.int64),
         RalOptions(batch_size=32, warm_up=30, loss=loss, **rates, likelihood_weight=0),
