@@ -45,7 +45,10 @@ class KeyValueCache:
 
 
 class _Block(nn.Module):
-    """Attention and perceptron, each behind a norm and beside a skip connection: ``(B, m, C) -> (B, m, C)``."""
+    """Attention and perceptron, each behind a norm and beside a skip connection.
+
+    ``(B, m, C) -> (B, m, C)``, or ``(B, 1, C)`` for the ``last`` position alone.
+    """
 
     def __init__(self, options: PriorOptions) -> None:
         super().__init__()
@@ -58,22 +61,23 @@ class _Block(nn.Module):
             nn.LayerNorm(channels), nn.Linear(channels, 4 * channels), nn.GELU(), nn.Linear(4 * channels, channels)
         )
 
-    def forward(self, x: Tensor, cache: KeyValueCache | None, layer: int) -> Tensor:
-        batch, count, channels = x.shape
-        mixed = self.attend(self.norm(x)).view(batch, count, 3, self.heads, channels // self.heads)
+    def forward(self, x: Tensor, cache: KeyValueCache | None, layer: int, *, last: bool) -> Tensor:
+        count = x.shape[1]
+        mixed = self.attend(self.norm(x)).unflatten(-1, (3, self.heads, -1))
         query, key, value = mixed.permute(2, 0, 3, 1, 4)  # (B, heads, m, C / heads) each
-        if cache is None:
-            heard = F.scaled_dot_product_attention(query, key, value, is_causal=True)
-        else:
+        start = 0
+        if cache is not None:
             start, end = cache.length, cache.length + count
             cache.keys[layer][:, :, start:end] = key
             cache.values[layer][:, :, start:end] = value
-            seen = None
-            if count > 1 and start > 0:
-                seen = torch.ones(count, end, dtype=torch.bool, device=x.device).tril(start)
-            keys, values = cache.keys[layer][:, :, :end], cache.values[layer][:, :, :end]
-            heard = F.scaled_dot_product_attention(query, keys, values, seen, is_causal=start == 0 and count > 1)
-        x = x + self.project(heard.transpose(1, 2).reshape(batch, count, channels))
+            key, value = cache.keys[layer][:, :, :end], cache.values[layer][:, :, :end]
+        seen, causal = None, count > 1 and start == 0
+        if last:  # it sees everything
+            x, query, causal = x[:, -1:], query[:, :, -1:], False
+        elif count > 1 and start > 0:
+            seen = torch.ones(count, start + count, dtype=torch.bool, device=x.device).tril(start)
+        heard = F.scaled_dot_product_attention(query, key, value, seen, is_causal=causal)
+        x = x + self.project(heard.transpose(1, 2).flatten(2))
         return x + self.perceptron(x)
 
 
@@ -122,10 +126,10 @@ class CodePrior(nn.Module):
         places = torch.arange(start, start + read.shape[1], device=read.device)
         x = self.embed(read) + self.position(places)
         for layer, block in enumerate(self.blocks):
-            x = block(x, cache, layer)
+            x = block(x, cache, layer, last=last and layer == len(self.blocks) - 1)
         if cache is not None:
             cache.length += read.shape[1]
-        logits: Tensor = self.head(self.norm(x[:, -1:] if last else x))
+        logits: Tensor = self.head(self.norm(x))
         return logits
 
     def forward(self, codes: Tensor) -> Tensor:
