@@ -42,6 +42,8 @@ from gan_backbones.prior import CodePrior, PriorOptions
 TEMPERATURES = (0.9, 0.8)
 """At which maximum likelihood is sampled, too."""
 
+MODELS = {"oracle": "oracle", "ml": "maximum likelihood", "ral": "RAL"}
+
 
 @dataclass(frozen=True)
 class Options:
@@ -89,7 +91,8 @@ def main() -> None:
     started = time.monotonic()
     oracle = Oracle(options.side, options.codes, sharpness=options.sharpness)
     rows = [run_seed(oracle, seed, options) for seed in options.seeds]
-    Console().print(table(rows))
+    for view in tables(rows):
+        Console().print(view)
     if options.json is not None:
         record = {"options": dataclasses.asdict(options), "seconds": time.monotonic() - started, "seeds": rows}
         record |= {"summary": summary(rows)} | provenance("cpu")
@@ -123,10 +126,21 @@ def run_seed(oracle: Oracle, seed: int, options: Options) -> dict[str, Any]:
     return {
         "seed": seed,
         "ml_best_update": fit.best_update,
-        "oracle": {"oracle_nll": float(oracle.nll(test).mean()), "held_out_nll": float(oracle.nll(test).mean())},
+        "oracle": floor(oracle, test),
         "ml": grade(prior, oracle, test, seed),
         "ral": grade(trainer.average, oracle, test, seed),
         "ml_at_temperature": {str(t): grade(prior, oracle, test, seed, t, brief=True) for t in TEMPERATURES},
+    }
+
+
+def floor(oracle: Oracle, test: Tensor) -> dict[str, Any]:
+    """What :func:`grade` gives for the oracle itself."""
+    scored = oracle.nll(test)
+    return {
+        "oracle_nll": float(scored.mean()),
+        "held_out_nll": float(scored.mean()),
+        "oracle_nll_by_row": scored.unflatten(1, (oracle.side, oracle.side)).mean((0, 2)).tolist(),
+        "completions": {str(prefix): float(scored[:, prefix:].mean()) for prefix in prefixes(oracle.side**2)},
     }
 
 
@@ -160,7 +174,7 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Means over seeds, and RAL minus maximum likelihood with its 95 % bootstrap interval over seeds."""
     result: dict[str, Any] = {}
     for figure in ("oracle_nll", "held_out_nll"):
-        for model in ("oracle", "ml", "ral"):
+        for model in MODELS:
             result[f"{model}_{figure}"] = float(np.mean([row[model][figure] for row in rows]))
         for temperature in TEMPERATURES:
             values = [row["ml_at_temperature"][str(temperature)][figure] for row in rows]
@@ -168,7 +182,7 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
         difference = np.array([row["ral"][figure] - row["ml"][figure] for row in rows])
         result[f"ral_minus_ml_{figure}"] = float(difference.mean())
         result[f"ral_minus_ml_{figure}_ci95"] = bootstrap_interval(difference, lambda values: values.mean(-1))
-    for model in ("ml", "ral"):
+    for model in MODELS:
         result[f"{model}_by_row"] = np.mean([row[model]["oracle_nll_by_row"] for row in rows], axis=0).tolist()
         lengths = rows[0][model]["completions"]
         result[f"{model}_completions"] = {
@@ -177,34 +191,33 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return result
 
 
-def table(rows: list[dict[str, Any]]) -> Table:
-    """What a person reads."""
-    told, count = summary(rows), len(rows)
-    view = Table(
-        title=f"oracle, mean of {count} seeds, nats per code",
-        caption="RAL minus ML "
-        + "; ".join(
-            "{} {:.4f} [{:.4f}, {:.4f}]".format(
-                name, told[f"ral_minus_ml_{figure}"], *told[f"ral_minus_ml_{figure}_ci95"]
-            )
-            for name, figure in (("of samples", "oracle_nll"), ("of held-out maps", "held_out_nll"))
-        ),
+def tables(rows: list[dict[str, Any]]) -> tuple[Table, Table]:
+    """What a person reads: samples as a whole, and exposure bias by row and by what is given."""
+    told = summary(rows)
+    differences = [
+        "{} {:.4f} [{:.4f}, {:.4f}]".format(name, told[f"ral_minus_ml_{figure}"], *told[f"ral_minus_ml_{figure}_ci95"])
+        for name, figure in (("of samples", "oracle_nll"), ("of held-out maps", "held_out_nll"))
+    ]
+    whole = Table(
+        title=f"mean of {len(rows)} seeds, nats per code", caption=f"RAL minus ML: {'; '.join(differences)} (95 %)"
     )
-    for column in ("model", "oracle NLL of its samples", "its NLL of held-out maps"):
-        view.add_column(column, justify="left" if column == "model" else "right")
-    names = {"oracle": "oracle", "ml": "maximum likelihood", "ral": "RAL"}
-    names |= {f"ml_at_{t}": f"ML at temperature {t}" for t in TEMPERATURES}
-    for key, name in names.items():
-        view.add_row(name, f"{told[f'{key}_oracle_nll']:.4f}", f"{told[f'{key}_held_out_nll']:.4f}")
-    view.add_section()
+    exposure = Table(title="the oracle's NLL of samples, nats per code")
+    for view, columns in (
+        (whole, ("model", "oracle's NLL of its samples", "its NLL of held-out maps")),
+        (exposure, ("codes", *MODELS.values())),
+    ):
+        for index, column in enumerate(columns):
+            view.add_column(column, justify="right" if index else "left")
+    for key, name in (MODELS | {f"ml_at_{t}": f"ML at temperature {t}" for t in TEMPERATURES}).items():
+        whole.add_row(name, f"{told[f'{key}_oracle_nll']:.4f}", f"{told[f'{key}_held_out_nll']:.4f}")
     for row in range(len(told["ml_by_row"])):
-        view.add_row(
-            f"row {row + 1} of the map: ML, RAL", f"{told['ml_by_row'][row]:.4f}", f"{told['ral_by_row'][row]:.4f}"
+        exposure.add_row(f"row {row + 1}", *(f"{told[f'{model}_by_row'][row]:.4f}" for model in MODELS))
+    exposure.add_section()
+    for prefix in told["ml_completions"]:
+        exposure.add_row(
+            f"sampled after {prefix} given", *(f"{told[f'{model}_completions'][prefix]:.4f}" for model in MODELS)
         )
-    view.add_section()
-    for length, value in told["ml_completions"].items():
-        view.add_row(f"after {length} given codes: ML, RAL", f"{value:.4f}", f"{told['ral_completions'][length]:.4f}")
-    return view
+    return whole, exposure
 
 
 if __name__ == "__main__":
