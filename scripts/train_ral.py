@@ -73,19 +73,17 @@ class Options:
     """Sizes of the transformer."""
     critic: PatchCriticOptions = field(default_factory=PatchCriticOptions)
     """Sizes of the discriminator."""
-    vqvae_updates: int = 800
+    vqvae_updates: int = 1600
     """Updates of the autoencoder."""
-    prior_updates: int = 800
+    prior_updates: int = 1000
     """Updates of maximum likelihood; the best weights on validation images are kept."""
-    ral_updates: int = 400
+    ral_updates: int = 300
     """Updates of RAL after its warm-up."""
-    ral: RalOptions = field(
-        default_factory=lambda: RalOptions(batch_size=32, critic_learning_rate=1e-3, likelihood_weight=1.0)
-    )
+    ral: RalOptions = field(default_factory=lambda: RalOptions(batch_size=32, critic_learning_rate=1e-3, warm_up=50))
     """How RAL tunes."""
-    against: Against = "images"
-    """What decoded samples stand against: images, or reconstructions (for a fixed decoder)."""
-    decoder_learning_rate: float = 2e-4
+    against: Against = "reconstructions"
+    """What decoded samples stand against: reconstructions, or images (where the decoder is tuned, too)."""
+    decoder_learning_rate: float = 0.0
     """Of the decoder's joint tuning; 0 leaves it alone."""
     reconstruction_weight: float = 10.0
     """Of the squared error in the decoder's tuning."""

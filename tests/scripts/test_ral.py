@@ -10,12 +10,15 @@ BRIEF = ["--vqvae-updates", "3", "--prior-updates", "3", "--ral-updates", "2", "
 TINY = [*SIZES, *BRIEF, "--samples", "32", "--resolution", "16", "--ral.batch-size", "4", "--no-progress"]
 
 
+TUNED = ["--decoder-learning-rate", "1e-3", "--against", "images"]
+
+
 def evaluation(folder: Path) -> dict:
     return json.loads((folder / "evaluation.json").read_text())
 
 
 def test_stages_in_one_run_and_the_last_again_from_it(run_script, capsys, tmp_path: Path) -> None:
-    assert run_script("train_ral", "--data", "digits", "--run-dir", "all", *TINY) == 0
+    assert run_script("train_ral", "--data", "digits", "--run-dir", "all", *TINY, *TUNED) == 0
     printed = capsys.readouterr().out
     assert "RAL" in printed and "likelihood" in printed
     folder = tmp_path / "all"
@@ -31,7 +34,7 @@ def test_stages_in_one_run_and_the_last_again_from_it(run_script, capsys, tmp_pa
     assert {"reward", "entropy", "divergence", "nll", "held_out_nll", "frechet_distance"} <= set(rows[-1])
     assert list((folder / "tensorboard").glob("events.*"))
 
-    again = ["--stage", "ral", "--start", "all", "--run-dir", "again", *TINY]
+    again = ["--stage", "ral", "--start", "all", "--run-dir", "again", *TINY, *TUNED]
     assert run_script("train_ral", "--data", "digits", *again) == 0
     assert evaluation(tmp_path / "again")["models"] == found["models"]
     wider = ["--stage", "ral", "--start", "all", "--run-dir", "wider", *TINY, "--prior.channels", "32"]
