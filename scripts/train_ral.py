@@ -117,9 +117,10 @@ class Log:
         if update == self.bar.total:
             self.bar.close()
 
-    def picture(self, name: str, images: Tensor, update: int) -> None:
-        grid = make_grid((images.cpu() + 1) / 2, nrow=8, padding=1).clamp(0, 1)
-        self.writer.add_image(f"{self.stage}/{name}", grid, update)
+
+def add_picture(writer: SummaryWriter, name: str, images: Tensor, update: int) -> None:
+    """Images in [-1, 1] as a grid."""
+    writer.add_image(name, make_grid((images.cpu() + 1) / 2, nrow=8, padding=1).clamp(0, 1), update)
 
 
 def main() -> None:
@@ -158,7 +159,7 @@ def train(options: Options) -> None:
     codes = {part: encode_all(vqvae, images) for part, images in vars(split).items()}
     shown = split.test[:_SHOWN]
     both = torch.cat([to_pixels(shown), decode_all(vqvae, codes["test"][:_SHOWN]).cpu()])
-    log("vqvae", 0).picture("reconstructions", both, options.vqvae_updates)
+    add_picture(writer, "vqvae/reconstructions", both, options.vqvae_updates)
     if "prior" in stages:
         report = log("prior", options.prior_updates)
         train_prior(prior, codes["training"], codes["validation"], options.prior_updates, draws[1], report)
@@ -174,10 +175,8 @@ def train(options: Options) -> None:
         models |= {"ral": (tuned, decoder)}
         if options.decoder_learning_rate > 0:
             models |= {"ml_tuned_decoder": (prior, decoder), "ral_first_decoder": (tuned, vqvae)}
-    results["models"] = {
-        name: grade(*pair, codes["test"], grader, options)
-        for name, pair in tqdm(models.items(), "grading", disable=None)
-    }
+    graded = tqdm(models.items(), desc="grading", disable=None if options.progress else True)
+    results["models"] = {name: grade(*pair, codes["test"], grader, options) for name, pair in graded}
     results |= {"metric": f"{grader.name}, n={options.samples}", "seconds": time.monotonic() - started}
     folder.write_json("evaluation.json", results)
     writer.close()
@@ -237,7 +236,7 @@ def tune(
     def samples() -> Tensor:
         return decode_all(vqvae, tuned.sample(_SHOWN, torch.Generator().manual_seed(options.seed)))
 
-    report.picture("samples", samples(), 0)
+    add_picture(report.writer, "ral/samples", samples(), 0)
     total = options.ral.warm_up + options.ral_updates
     for update in range(1, total + 1):
         figures = vars(trainer.update())
@@ -246,7 +245,7 @@ def tune(
                 "held_out_nll": float(batched_nll(tuned.nll, codes["validation"]).mean()),
                 "frechet_distance": grader.of_prior(tuned, vqvae, _GRADED, options.seed),
             }
-            report.picture("samples", samples(), update)
+            add_picture(report.writer, "ral/samples", samples(), update)
         report(update, figures)
     return tuned
 
