@@ -77,9 +77,11 @@ class Options:
     """Updates of the autoencoder."""
     prior_updates: int = 1000
     """Updates of maximum likelihood; the best weights on validation images are kept."""
-    ral_updates: int = 300
+    ral_updates: int = 200
     """Updates of RAL after its warm-up."""
-    ral: RalOptions = field(default_factory=lambda: RalOptions(batch_size=32, critic_learning_rate=1e-3, warm_up=50))
+    ral: RalOptions = field(
+        default_factory=lambda: RalOptions(batch_size=32, critic_learning_rate=5e-4, penalty_weight=1.0, warm_up=50)
+    )
     """How RAL tunes."""
     against: Against = "reconstructions"
     """What decoded samples stand against: reconstructions, or images (where the decoder is tuned, too)."""
