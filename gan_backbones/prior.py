@@ -156,7 +156,8 @@ class CodePrior(nn.Module):
         ``given``: codes ``(count, length)`` that stand wherever ``free``, ``(length,)`` bool, is false; every sampled
         code follows from all before it, given or sampled. Without them everything is sampled. One uniform number per
         code is drawn up front from ``generator`` (on the CPU), so that two priors, or a prior with and without cache,
-        meet the same chances. ``cached=False`` reads everything before a code again for each code: the slow reference.
+        meet the same chances. ``cached=False`` is the slow reference, which reads everything before a code again, as in
+        training; in single precision a choice that hangs by a rounding error may differ from it.
 
         Raises ``ValueError`` for a ``free`` without ``given``, wrong shapes or a temperature that is not positive.
         """
@@ -181,8 +182,10 @@ class CodePrior(nn.Module):
             read[:, 1:] = given.to(self.device)
         cache = self.new_cache(count) if cached else None
         for place in (place for place, chosen in enumerate(choose) if chosen):
-            first = 0 if cache is None else cache.length
-            logits = self.predict(read[:, first : place + 1], cache, last=True)[:, 0]
+            if cache is None:
+                logits = self.predict(read[:, : place + 1])[:, -1]
+            else:
+                logits = self.predict(read[:, cache.length : place + 1], cache, last=True)[:, -1]
             read[:, place + 1] = choose_codes(logits / temperature, chances[:, place])
         return read[:, 1:]
 

@@ -87,5 +87,5 @@ def test_the_benchmark_of_sampling_writes_its_record(run_script, monkeypatch, tm
     small = ["--side", "4", "--batch-size", "2", "--turns", "1", "--json", "bench.json"]
     assert run_script("bench", "ral", *small) == 0
     record = json.loads((tmp_path / "bench.json").read_text())
-    assert record["same_codes"] is True
+    assert record["same_codes_in_double"] is True
     assert record["cached_speed_up"] > 0 and len(record["quarter_speed_up"]) == 2
