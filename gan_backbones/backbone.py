@@ -57,7 +57,7 @@ class GanPair:
     def drawn(self, generator: torch.Generator) -> tuple[nn.Module, nn.Module]:
         """Both networks with weights drawn from ``generator``; the same modules again at the next call, maybe."""
         if self.rebuild is not None:
-            with global_seed(int(torch.randint(2**62, (), generator=generator))):
+            with global_seed(draw_seed(generator)):
                 return self.rebuild()
         initialise(self.generator, generator)
         initialise(self.discriminator, generator)
@@ -114,14 +114,28 @@ def require_sizes(name: str, options: Any) -> None:
 
 
 @contextmanager
-def global_seed(seed: int) -> Iterator[None]:
-    """Torch's global CPU generator begins at ``seed`` inside the block; afterwards it is as before."""
-    state = torch.default_generator.get_state()
-    torch.default_generator.manual_seed(seed)
+def global_seed(seed: int, device: torch.device | str = "cpu") -> Iterator[None]:
+    """Torch's global generators of the CPU and of ``device`` begin at ``seed`` inside the block.
+
+    Afterwards they are as before.
+    """
+    place = torch.device(device)
+    generators = [torch.default_generator]
+    if place.type == "cuda":
+        generators.append(torch.cuda.default_generators[place.index or 0])
+    states = [generator.get_state() for generator in generators]
+    for generator in generators:
+        generator.manual_seed(seed)
     try:
         yield
     finally:
-        torch.default_generator.set_state(state)
+        for generator, state in zip(generators, states, strict=True):
+            generator.set_state(state)
+
+
+def draw_seed(generator: torch.Generator) -> int:
+    """A seed for :func:`global_seed`, drawn from ``generator``."""
+    return int(torch.randint(2**62, (), generator=generator))
 
 
 def initialise(module: nn.Module, generator: torch.Generator) -> None:

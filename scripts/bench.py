@@ -4,6 +4,7 @@ Example: python scripts/bench.py env --suite faces
 Example: python scripts/bench.py population --sizes 1 4 16
 Example: python scripts/bench.py attention --resolutions 32 64
 Example: python scripts/bench.py metrics --json docs/results/metrics/bench.json
+Example: python scripts/bench.py ral
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import tyro
-from benchmarks import attention, environment, metrics, population
+from benchmarks import attention, environment, metrics, population, ral
 
 from agents.cli import fail_in_one_line
 
@@ -20,6 +21,7 @@ _RUN = {
     population.PopulationOptions: population.run,
     attention.AttentionOptions: attention.run,
     metrics.MetricsOptions: metrics.run,
+    ral.RalBenchOptions: ral.run,
 }
 
 
@@ -28,7 +30,8 @@ def main() -> None:
         Annotated[environment.EnvOptions, tyro.conf.subcommand("env", description=environment.__doc__)]
         | Annotated[population.PopulationOptions, tyro.conf.subcommand("population", description=population.__doc__)]
         | Annotated[attention.AttentionOptions, tyro.conf.subcommand("attention", description=attention.__doc__)]
-        | Annotated[metrics.MetricsOptions, tyro.conf.subcommand("metrics", description=metrics.__doc__)],
+        | Annotated[metrics.MetricsOptions, tyro.conf.subcommand("metrics", description=metrics.__doc__)]
+        | Annotated[ral.RalBenchOptions, tyro.conf.subcommand("ral", description=ral.__doc__)],
         description=__doc__,
     )
     _RUN[type(options)](options)
