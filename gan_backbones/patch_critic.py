@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from gan_backbones.backbone import draw_seed, global_seed, require_positive_integers
+from gan_backbones.backbone import draw_seed, global_seed, require_sizes
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class PatchCriticOptions:
     """3x3 convolutions at that resolution: each widens a score's view by two codes."""
 
     def __post_init__(self) -> None:
-        require_positive_integers("critic", self)
+        require_sizes("critic", self)
 
 
 class PatchCritic(nn.Module):

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gan_backbones.backbone import draw_seed, global_seed, require_positive_integers
+from gan_backbones.backbone import draw_seed, global_seed, require_sizes
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class PriorOptions:
     """Attention heads."""
 
     def __post_init__(self) -> None:
-        require_positive_integers("prior", self)
+        require_sizes("prior", self)
         if self.channels % self.heads:
             raise ValueError(f"prior: channels must be a multiple of heads, not {self.channels} of {self.heads}")
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from vector_quantize_pytorch import VectorQuantize
 
-from gan_backbones.backbone import draw_seed, global_seed, require_positive_integers
+from gan_backbones.backbone import draw_seed, global_seed, require_sizes
 
 _EMA_DECAY = 0.95  # arXiv 1906.00446 uses 0.99 over 250,000 updates; a few hundred updates need a shorter memory
 _DEAD_BELOW = 1.0  # vectors per batch, on average, under which a code counts as dead
@@ -35,7 +35,7 @@ class VqVaeOptions:
     """Pixels of a side per code of a side, a power of two from 2 up."""
 
     def __post_init__(self) -> None:
-        require_positive_integers("vqvae", self)
+        require_sizes("vqvae", self)
         if self.levels > 2:
             raise ValueError(f"vqvae: levels must be 1 or 2, not {self.levels}")
         if self.downsampling < 2 or self.downsampling & (self.downsampling - 1):

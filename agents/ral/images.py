@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from agents.ral.exposure import sample_many
 from gan_backbones.data import DataSet
 from gan_backbones.files import write_atomically
-from gan_backbones.metrics import EfficientNetLite0, GaussianReference, judge, load_grader_reference
+from gan_backbones.metrics import EfficientNetLite0, GaussianReference, judge, load_reference
 from gan_backbones.prior import CodePrior
 from gan_backbones.vqvae import VqVae
 
@@ -64,7 +64,7 @@ class Grader:
     """The Frechet distance of images to all of a data set's, on the judge's features; see ``metrics.extractors``."""
 
     def __init__(self, data: DataSet, cache_dir: Path | None, *, progress: bool) -> None:
-        self.reference: GaussianReference = load_grader_reference(data, cache_dir=cache_dir, progress=progress)
+        self.reference: GaussianReference = load_reference(data, self.extractor, cache_dir=cache_dir, progress=progress)
         self.judge: EfficientNetLite0 = judge()
         self.name = f"FD {self.judge.name}"
 
