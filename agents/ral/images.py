@@ -64,8 +64,8 @@ class Grader:
     """The Frechet distance of images to all of a data set's, on the judge's features; see ``metrics.extractors``."""
 
     def __init__(self, data: DataSet, cache_dir: Path | None, *, progress: bool) -> None:
-        self.reference: GaussianReference = load_reference(data, self.extractor, cache_dir=cache_dir, progress=progress)
         self.judge: EfficientNetLite0 = judge()
+        self.reference: GaussianReference = load_reference(data, self.judge, cache_dir=cache_dir, progress=progress)
         self.name = f"FD {self.judge.name}"
 
     def distance(self, images: Tensor) -> float:
