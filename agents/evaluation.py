@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from agents.predictors import Predictor
 from gan_env import ActionCodec, EnvConfig, GanInstance
 from gan_env.core import BalanceCore
+from gan_env.mixed import MixedCore, make_core
 from gan_env.observation import Observer
 
 
@@ -51,7 +52,7 @@ class Evaluator:
         self._relative = len({task.data for task in tasks}) > 1
         kinds = self.suite.kinds()
         size = -(-num_envs // len(kinds))
-        self._cores = {task.population_key(): BalanceCore(config, size, task) for task in kinds}
+        self._cores = {task.population_key(): make_core(config, size, [task]) for task in kinds}
         self._noop_grades = {task.data: task.noop_grade for task in tasks}
 
     @property
@@ -60,7 +61,7 @@ class Evaluator:
         names = " or ".join(dict.fromkeys(task.metric for task in self.suite.all_tasks()))
         return f"{names}, over that of GANs left alone" if self._relative else names
 
-    def core(self, instance: GanInstance) -> BalanceCore:
+    def core(self, instance: GanInstance) -> BalanceCore | MixedCore:
         """Where an instance is played. Raises ``ValueError`` for one that the suite has no population for."""
         key = instance.population_key()
         if key not in self._cores:
@@ -93,7 +94,7 @@ class Evaluator:
 
     def _batch(
         self,
-        core: BalanceCore,
+        core: BalanceCore | MixedCore,
         predictor: Predictor,
         instances: Sequence[GanInstance],
         on_step: Callable[[int], None] | None,
@@ -127,15 +128,15 @@ class Evaluator:
         grades = core.grade(rows)
         if self._relative:
             grades = grades / [self._noop_grades[instance.data] for instance in instances]
-        measured = core.measurement()
+        failures, proxies, decisions = core.failures(rows), core.infos(rows)["fid_proxy"], core.decisions
         return [
             EpisodeRecord(
                 instance=instance,
                 final=float(grades[row]),
-                failed=bool(measured.failed[row]),
-                decisions=int(core.decisions[row]),
+                failed=bool(failures[row]),
+                decisions=int(decisions[row]),
                 episode_return=float(returns[row]),
-                final_proxy=float(measured.distance[row]),
+                final_proxy=float(proxies[row]),
                 actions=tuple(actions[row]),
                 log10_knobs=tuple(knobs[row]),
             )

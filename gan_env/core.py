@@ -204,9 +204,9 @@ class BalanceCore:
             "instance": instances,
         }
 
-    def measurement(self) -> Measurement:
-        """The last measurement of all rows."""
-        return self._measurement
+    def failures(self, rows: Sequence[int]) -> NDArray[np.bool_]:
+        """Which of ``rows`` have diverged or collapsed in their present episodes."""
+        return self._measurement.failed.cpu().numpy()[list(rows)]
 
     def data_of(self, row: int) -> DataSet:
         """What ``row`` trains on; the task's before its first episode."""

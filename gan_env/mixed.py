@@ -1,33 +1,46 @@
-"""Several populations behind the row interface of one: for suites that mix points with images, or resolutions."""
+"""Several cores behind the row interface of one: for suites that mix points with images, and for several processes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gan_backbones import build
 from gan_backbones.data import DataSet
 from gan_env.config import EnvConfig
 from gan_env.core import BalanceCore, StepResult
 from gan_env.instances import GanInstance, Task
+from gan_env.knobs import ActionCodec
+from gan_env.quality import cached_data, make_proxy
+from gan_env.shards import RemoteCore, shard_count
 
 
-def make_core(config: EnvConfig, size: int) -> BalanceCore | MixedCore:
-    """The rows of a vector environment: one population where that is enough."""
-    tasks = config.resolved_suite().kinds("train")
-    return BalanceCore(config, size) if len(tasks) == 1 else MixedCore(config, size, tasks)
+def make_core(config: EnvConfig, size: int, tasks: Sequence[Task] | None = None) -> BalanceCore | MixedCore:
+    """The rows of a vector environment: one population in this process where that is enough.
+
+    ``tasks`` are the kinds of GAN, by default those that the suite trains.
+    """
+    kinds = config.resolved_suite().kinds("train") if tasks is None else tasks
+    shards = shard_count(config, size // len(kinds))
+    if len(kinds) == shards == 1:
+        return BalanceCore(config, size, kinds[0])
+    return MixedCore(config, size, kinds, shards)
 
 
 class MixedCore:
-    """N rows over several populations. Row i belongs to population ``i % len(tasks)`` for good.
+    """N rows over several cores. Row i belongs to core ``i % len(cores)`` for good, whose kind is ``i % len(tasks)``.
 
-    Its methods are those of :class:`BalanceCore`, which says what they do.
+    Its methods are those of :class:`BalanceCore`, which says what they do. With more than one of ``shards`` each kind
+    has that many cores, each in a process of its own.
     """
 
-    def __init__(self, config: EnvConfig, size: int, tasks: Sequence[Task]) -> None:
+    def __init__(self, config: EnvConfig, size: int, tasks: Sequence[Task], shards: int = 1) -> None:
         if size < len(tasks):
             raise ValueError(
                 f"suite {config.suite!r} trains {len(tasks)} kinds of GAN; "
@@ -35,11 +48,19 @@ class MixedCore:
             )
         self.config = config
         self.size = size
-        sizes = [len(range(index, size, len(tasks))) for index in range(len(tasks))]
-        self.cores = [BalanceCore(config, count, task) for count, task in zip(sizes, tasks, strict=True)]
+        kinds = list(tasks) * shards
+        sizes = [len(range(index, size, len(kinds))) for index in range(len(kinds))]
+        self.cores: list[BalanceCore | RemoteCore]
+        if shards == 1:
+            self.cores = [BalanceCore(config, count, task) for count, task in zip(sizes, kinds, strict=True)]
+        else:
+            _prepare(config, tasks)
+            self.cores = [RemoteCore(config, count, task) for count, task in zip(sizes, kinds, strict=True)]
+        self._executor = ThreadPoolExecutor(len(kinds), "gan-core") if shards > 1 else None
+        self.task = tasks[0]
         self.suite, self.codec, self.observer = self.cores[0].suite, self.cores[0].codec, self.cores[0].observer
 
-    def place(self, row: int) -> tuple[BalanceCore, int]:
+    def place(self, row: int) -> tuple[BalanceCore | RemoteCore, int]:
         """The core that ``row`` lives in, and its number there."""
         return self.cores[row % len(self.cores)], row // len(self.cores)
 
@@ -61,15 +82,21 @@ class MixedCore:
             rows, lambda core, own, places: core.reset(own, [given[place] for place in places]), np.concatenate
         )
 
-    def step(self, rows: Sequence[int], actions: Any) -> StepResult:
+    def step(self, rows: Sequence[int], actions: Any, codec: ActionCodec | None = None) -> StepResult:
         chosen = np.asarray(actions)
-        return self._each(rows, lambda core, own, places: core.step(own, chosen[places]), _join_results)
+        return self._each(rows, lambda core, own, places: core.step(own, chosen[places], codec), _join_results)
 
     def observations(self, rows: Sequence[int]) -> NDArray[np.float32]:
         return self._each(rows, lambda core, own, places: core.observations(own), np.concatenate)
 
     def infos(self, rows: Sequence[int]) -> dict[str, Any]:
         return self._each(rows, lambda core, own, places: core.infos(own), _join_columns)
+
+    def grade(self, rows: Sequence[int]) -> NDArray[np.float64]:
+        return self._each(rows, lambda core, own, places: core.grade(own), np.concatenate)
+
+    def failures(self, rows: Sequence[int]) -> NDArray[np.bool_]:
+        return self._each(rows, lambda core, own, places: core.failures(own), np.concatenate)
 
     def data_of(self, row: int) -> DataSet:
         core, index = self.place(row)
@@ -89,22 +116,36 @@ class MixedCore:
     def close(self) -> None:
         for core in self.cores:
             core.close()
+        if self._executor is not None:
+            self._executor.shutdown()
+            self._executor = None
 
     def _each(
         self,
         rows: Sequence[int],
-        work: Callable[[BalanceCore, list[int], list[int]], Any],
+        work: Callable[[BalanceCore | RemoteCore, list[int], list[int]], Any],
         join: Callable[[list[Any]], Any],
     ) -> Any:
         """``work(core, its own row numbers, their places in rows)`` by core, joined, in the order of ``rows``."""
-        chosen, kinds = list(rows), len(self.cores)
-        parts, order = [], []
-        for kind, core in enumerate(self.cores):
-            places = [place for place, row in enumerate(chosen) if row % kinds == kind]
+        chosen, count = list(rows), len(self.cores)
+        jobs = []
+        for index, core in enumerate(self.cores):
+            places = [place for place, row in enumerate(chosen) if row % count == index]
             if places:
-                parts.append(work(core, [chosen[place] // kinds for place in places], places))
-                order += places
+                jobs.append((core, [chosen[place] // count for place in places], places))
+        each = map if self._executor is None else self._executor.map
+        parts = list(each(lambda job: work(*job), jobs))
+        order = [place for _, _, places in jobs for place in places]
         return _reorder(join(parts), np.argsort(order))
+
+
+def _prepare(config: EnvConfig, tasks: Sequence[Task]) -> None:
+    """Load and make once, in this process, what each of the others would otherwise make for itself."""
+    for task in tasks:
+        data = cached_data(task.data, task.resolution, config.cache_dir, config.progress)
+        build(task.backbone, data.sample_shape, **dict(task.backbone_options))
+        if config.measure_quality:
+            make_proxy(data, task.proxy_samples, torch.device(config.device), config.cache_dir, config.progress)
 
 
 def _join_columns(parts: list[dict[str, Any]]) -> dict[str, Any]:

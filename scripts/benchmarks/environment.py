@@ -8,6 +8,7 @@ of the population's rate over the environment's, which stand side by side in eac
 
 from __future__ import annotations
 
+import functools
 import json
 import multiprocessing
 import statistics
@@ -73,13 +74,30 @@ class Stopwatch:
 
 
 def make_env(options: EnvOptions, **others: Any) -> tuple[GanBalanceVectorEnv, BalanceCore]:
-    """The vector environment of a suite of one kind of GAN, and its core."""
-    env = GanBalanceVectorEnv(
-        options.num_envs, suite=options.suite, resolution=options.resolution, knobs=("lr_g", "lr_d"), **others
-    )
+    """The vector environment of a suite of one kind of GAN in this process, and its core."""
+    env = _env(options, workers=1, **others)
     if not isinstance(env.core, BalanceCore):
         raise ValueError(f"suite {options.suite!r} trains several kinds of GAN; name a suite of one")
     return env, env.core
+
+
+def _env(options: EnvOptions, **others: Any) -> GanBalanceVectorEnv:
+    return GanBalanceVectorEnv(
+        options.num_envs, suite=options.suite, resolution=options.resolution, knobs=("lr_g", "lr_d"), **others
+    )
+
+
+def on_all_cores(options: EnvOptions) -> Callable[[], int]:
+    """The vector environment as users get it: with the proxy, shared out to processes."""
+    env, task = _env(options), task_of(options)
+    env.reset(seed=0, options={"instance": [_calm(task, seed) for seed in range(options.num_envs)]})
+    actions = np.zeros(options.num_envs, dtype=np.int64)
+
+    def work() -> int:
+        env.step(actions)
+        return options.num_envs * task.updates_per_step
+
+    return work
 
 
 def environment(options: EnvOptions, **others: Any) -> tuple[Callable[[], int], Stopwatch]:
@@ -151,15 +169,17 @@ def run(options: EnvOptions) -> None:
             pipe.send(seconds)
         return sum(pipe.recv() for pipe in pipes)
 
+    everything = on_all_cores(options)  # begins as a copy of this process, so before the others
     population_work = population(options)
     without, watch_without = environment(options, **calm)
     with_proxy, watch_with = environment(options)
-    watches = {"environment without proxy": watch_without, "environment with proxy": watch_with}
+    alone = f"population of {options.num_envs}, one core"
+    watches = {"environment without proxy, one core": watch_without, "environment with proxy, one core": watch_with}
+    works = dict(zip(watches, (without, with_proxy), strict=True))
     contenders["bare loop, one core"] = lambda seconds: measure(loop, seconds)
     contenders[f"bare loop, {cores} processes"] = in_processes
-    contenders[f"population of {options.num_envs}"] = lambda seconds: measure(population_work, seconds)
-    contenders["environment without proxy"] = lambda seconds: measure(without, seconds)
-    contenders["environment with proxy"] = lambda seconds: measure(with_proxy, seconds)
+    for name, work in {alone: population_work, **works, f"environment with proxy, {cores} cores": everything}.items():
+        contenders[name] = functools.partial(measure, work)
     for warm_up in contenders.values():
         warm_up(0.5)
     rates: dict[str, list[float]] = {name: [] for name in contenders}
@@ -171,8 +191,10 @@ def run(options: EnvOptions) -> None:
         pipe.send(None)
 
     medians = {name: statistics.median(values) for name, values in rates.items()}
-    reference, alone = medians["bare loop, one core"], rates[f"population of {options.num_envs}"]
-    paired = {name: statistics.median(a / b - 1 for a, b in zip(alone, rates[name], strict=True)) for name in watches}
+    reference = medians["bare loop, one core"]
+    paired = {
+        name: statistics.median(a / b - 1 for a, b in zip(rates[alone], rates[name], strict=True)) for name in watches
+    }
     table = Table(title=f"{options.suite}: GAN updates per second, median of {options.turns} turns")
     for column in ("contender", "updates/s", "min..max", "x bare loop", "cost in its steps", "cost in turns"):
         table.add_column(column, justify="left" if column == "contender" else "right")

@@ -41,7 +41,7 @@ def test_the_benchmark_writes_its_record(tmp_path: Path) -> None:
     arguments = ["--suite", "ring", "--num-envs", "2", "--seconds", "0.05", "--turns", "1", "--json", "bench.json"]
     subprocess.run([sys.executable, str(script), "env", *arguments], cwd=tmp_path, check=True, timeout=240)
     record = json.loads((tmp_path / "bench.json").read_text())
-    assert len(record["median"]) == 5
+    assert len(record["median"]) == 6
     assert all(rate > 0 for rate in record["median"].values())
 
 

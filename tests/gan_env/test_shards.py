@@ -1,0 +1,96 @@
+"""The same episodes, whether one process trains the rows or several."""
+
+import multiprocessing
+import os
+import signal
+import time
+
+import numpy as np
+import pytest
+
+from gan_env import GanBalanceVectorEnv
+from gan_env.config import EnvConfig
+from gan_env.core import BalanceCore
+from gan_env.mixed import MixedCore
+from gan_env.shards import ROWS_PER_PROCESS, RemoteCore, shard_count
+
+pytestmark = pytest.mark.skipif(
+    "fork" not in multiprocessing.get_all_start_methods(), reason="processes begin as copies only where there is fork"
+)
+SIZE = 2 * ROWS_PER_PROCESS
+OPTIONS = {"suite": "ring", "updates_per_step": 2, "decisions": 3, "autoreset_mode": "SameStep"}
+
+
+@pytest.fixture
+def pair():
+    """The same environment in this process and in two others."""
+    envs = [GanBalanceVectorEnv(SIZE, workers=workers, **OPTIONS) for workers in (1, 2)]
+    yield envs
+    for env in envs:
+        env.close()
+
+
+def test_processes_change_nothing(pair):
+    one, other = pair
+    assert isinstance(one.core, BalanceCore) and isinstance(other.core, MixedCore)
+    assert all(isinstance(core, RemoteCore) for core in other.core.cores)
+    (seen, seen_infos), (expected, infos) = other.reset(seed=5), one.reset(seed=5)
+    np.testing.assert_array_equal(seen, expected)
+    np.testing.assert_array_equal(seen_infos["fid_proxy"], infos["fid_proxy"])
+    for step in range(5):  # beyond the end of the first episodes
+        actions = np.arange(SIZE) % (step + 2)
+        for seen, expected in zip(other.step(actions)[:4], one.step(actions)[:4], strict=True):
+            np.testing.assert_array_equal(seen, expected)
+    np.testing.assert_array_equal(other.core.decisions, one.core.decisions)
+    assert other.core.instances == one.core.instances
+    np.testing.assert_array_equal(other.core.grade([3, 0]), one.core.grade([3, 0]))
+    np.testing.assert_array_equal(other.core.failures(range(SIZE)), one.core.failures(range(SIZE)))
+    np.testing.assert_array_equal(other.picture(3), one.picture(3))
+
+
+def test_state_goes_from_one_to_the_other_and_back(pair):
+    _, env = pair
+    env.reset(seed=1)
+    env.step(np.ones(SIZE, dtype=np.int64))
+    state = env.get_state()
+    first = env.step(np.full(SIZE, 2))
+    env.set_state(state)
+    again = env.step(np.full(SIZE, 2))
+    for one, other in zip(first[:4], again[:4], strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_an_error_there_is_an_error_here(pair):
+    _, env = pair
+    env.reset(seed=1)
+    with pytest.raises(ValueError, match="actions must lie in"):
+        env.step(np.full(SIZE, 99))
+    env.step(np.zeros(SIZE, dtype=np.int64))
+
+
+def test_a_process_that_dies_is_told(pair):
+    _, env = pair
+    env.reset(seed=1)
+    [victim, *_] = multiprocessing.active_children()
+    os.kill(victim.pid, signal.SIGKILL)
+    with pytest.raises(RuntimeError, match="a process that trains GANs has died"):
+        env.step(np.zeros(SIZE, dtype=np.int64))
+
+
+def test_closing_ends_the_processes(pair):
+    _, env = pair
+    env.reset(seed=1)
+    env.close()
+    deadline = time.monotonic() + 10
+    while multiprocessing.active_children() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not multiprocessing.active_children()
+    with pytest.raises(RuntimeError, match="closed"):
+        env.step(np.zeros(SIZE, dtype=np.int64))
+
+
+def test_how_many_processes():
+    assert shard_count(EnvConfig(workers=4), 8 * ROWS_PER_PROCESS) == 4
+    assert shard_count(EnvConfig(workers=4), 2 * ROWS_PER_PROCESS + 1) == 2
+    assert shard_count(EnvConfig(workers=4), ROWS_PER_PROCESS - 1) == 1
+    assert shard_count(EnvConfig(workers=1), 1000) == 1
