@@ -54,6 +54,10 @@ class PopulationOptions:
     """Numbers N of GANs; by default 1, 4 and 16 on a CPU, up to 256 on a GPU."""
     resolutions: tuple[int, ...] = ()
     """Pixels; by default 32 on a CPU, 32 and 64 on a GPU."""
+    backbone: str = "dcgan"
+    """Networks."""
+    strategy: str = "auto"
+    """How the population computes: auto, stacked or looped."""
     width: int | None = None
     """Channels next to the image; by default 8 on a CPU, 64 on a GPU."""
     batch_size: int = 16
@@ -91,6 +95,7 @@ def run(options: PopulationOptions) -> None:
             get_suite("faces").tasks[0],
             data=options.data,
             resolution=pixels,
+            backbone=options.backbone,
             batch_size=options.batch_size,
             backbone_options=(("latent_size", 128), ("width", width)),
         )
@@ -123,12 +128,12 @@ def row(
     rate = peak = fraction = milliseconds = None
     make = _CONTENDERS[method]
     smallest = replace(task, resolution=16, batch_size=2, backbone_options=(("latent_size", 8), ("width", 2)))
-    with make(smallest, 1, options.device) as work:
+    with make(smallest, 1, options) as work:
         work()  # libraries and data are in memory from here on
     with (
         suppress(torch.cuda.OutOfMemoryError),
         peak_memory(options.device) as memory,
-        make(task, size, options.device) as work,
+        make(task, size, options) as work,
     ):
         work()
         rate = measure(work, options.seconds, options.device)
@@ -150,21 +155,23 @@ def row(
 
 
 @contextmanager
-def _eager_loop(task: Task, size: int, device: str) -> Iterator[Callable[[], int]]:
-    yield BareLoop(task, device)
+def _eager_loop(task: Task, size: int, options: PopulationOptions) -> Iterator[Callable[[], int]]:
+    yield BareLoop(task, options.device)
 
 
 @contextmanager
-def _sequential(task: Task, size: int, device: str) -> Iterator[Callable[[], int]]:
-    loops = [BareLoop(task, device, seed) for seed in range(size)]
+def _sequential(task: Task, size: int, options: PopulationOptions) -> Iterator[Callable[[], int]]:
+    loops = [BareLoop(task, options.device, seed) for seed in range(size)]
     yield lambda: sum(loop() for loop in loops for _ in range(task.updates_per_step))
 
 
 @contextmanager
-def _async_vector_env(task: Task, size: int, device: str) -> Iterator[Callable[[], int]]:
+def _async_vector_env(task: Task, size: int, options: PopulationOptions) -> Iterator[Callable[[], int]]:
     count = min(size, available_cores())
-    options = _env_options(task, device) | {"measure_quality": False, "reward": "stability", "workers": 1}
-    envs = gym.vector.AsyncVectorEnv([lambda: gym.make("gan_env:GanBalanceEnv-v0", **options)] * count, context="spawn")
+    keywords = _env_options(task, options) | {"measure_quality": False, "reward": "stability", "workers": 1}
+    envs = gym.vector.AsyncVectorEnv(
+        [lambda: gym.make("gan_env:GanBalanceEnv-v0", **keywords)] * count, context="spawn"
+    )
     envs.reset(seed=0)
     actions = np.zeros(count, dtype=np.int64)
 
@@ -177,13 +184,14 @@ def _async_vector_env(task: Task, size: int, device: str) -> Iterator[Callable[[
 
 
 @contextmanager
-def _population(task: Task, size: int, device: str) -> Iterator[Callable[[], int]]:
+def _population(task: Task, size: int, options: PopulationOptions) -> Iterator[Callable[[], int]]:
     data = cached_data(task.data, task.resolution, None, False)
     population = GanPopulation(
         lambda: build(task.backbone, data.sample_shape, **dict(task.backbone_options)),
         size,
         batch_size=task.batch_size,
-        device=device,
+        device=options.device,
+        strategy=options.strategy,
     )
     population.reset(range(size), [ReplicaSetup(seed, data) for seed in range(size)])
     knobs = {name: torch.full((size,), _RATE) for name in ("lr_g", "lr_d")}
@@ -197,8 +205,8 @@ def _population(task: Task, size: int, device: str) -> Iterator[Callable[[], int
 
 
 @contextmanager
-def _environment(task: Task, size: int, device: str) -> Iterator[Callable[[], int]]:
-    env = GanBalanceVectorEnv(size, **_env_options(task, device))
+def _environment(task: Task, size: int, options: PopulationOptions) -> Iterator[Callable[[], int]]:
+    env = GanBalanceVectorEnv(size, **_env_options(task, options))
     calm: list[GanInstance] = [replace(task, decisions=10**9).instance(_RATE, _RATE, seed) for seed in range(size)]
     env.reset(seed=0, options={"instance": calm})
     actions = np.zeros(size, dtype=np.int64)
@@ -211,7 +219,7 @@ def _environment(task: Task, size: int, device: str) -> Iterator[Callable[[], in
     env.close()
 
 
-_CONTENDERS: dict[str, Callable[[Task, int, str], AbstractContextManager[Callable[[], int]]]] = {
+_CONTENDERS: dict[str, Callable[[Task, int, PopulationOptions], AbstractContextManager[Callable[[], int]]]] = {
     "eager_loop": _eager_loop,
     "sequential": _sequential,
     "async_vector_env": _async_vector_env,
@@ -220,7 +228,7 @@ _CONTENDERS: dict[str, Callable[[Task, int, str], AbstractContextManager[Callabl
 }
 
 
-def _env_options(task: Task, device: str) -> dict[str, Any]:
+def _env_options(task: Task, options: PopulationOptions) -> dict[str, Any]:
     return {
         "suite": "faces",
         "data": task.data,
@@ -228,7 +236,9 @@ def _env_options(task: Task, device: str) -> dict[str, Any]:
         "backbone_options": task.backbone_options,
         "batch_size": task.batch_size,
         "knobs": ("lr_g", "lr_d"),
-        "device": device,
+        "backbone": task.backbone,
+        "strategy": options.strategy,
+        "device": options.device,
     }
 
 
