@@ -34,14 +34,14 @@ class AdamState:
         return self.exp_avg, self.exp_avg_sq, self.steps
 
     @torch.no_grad()
-    def direction(self, betas: Tensor) -> Tensor:
+    def direction(self, betas: Tensor, epsilon: float = EPSILON) -> Tensor:
         """Adam's bias-corrected direction ``m_hat / (sqrt(v_hat) + eps)``, ``(N, P)``; zero before the first step.
 
         ``betas`` is ``(N, 2)``. The next update is ``-learning_rate`` times this.
         """
         steps = self.steps.clamp(min=1).unsqueeze(1)
         first, second = betas[:, :1], betas[:, 1:]
-        denominator = self.exp_avg_sq.sqrt().div_((1 - second**steps).sqrt()).add_(EPSILON)
+        denominator = self.exp_avg_sq.sqrt().div_((1 - second**steps).sqrt()).add_(epsilon)
         return torch.div(self.exp_avg, denominator).div_(1 - first**steps)
 
 

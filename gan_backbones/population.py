@@ -8,14 +8,13 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from gan_backbones.backbone import PAIR_KNOBS, GanPair
 from gan_backbones.cuda_graph import GraphedWork
-from gan_backbones.data import DataSet
 from gan_backbones.lane import PACE_START, Lane, Noise, Player
 from gan_backbones.losses import LOSSES
 from gan_backbones.memory import plan_training
@@ -23,6 +22,9 @@ from gan_backbones.precision import check_precision, computing
 from gan_backbones.regularisers import REGULARISERS, GradientRegulariser
 from gan_backbones.threads import available_cores, keep_freed_memory
 from gan_backbones.train_stats import TrainStats
+
+if TYPE_CHECKING:  # the sources of data need packages that a training loop elsewhere does without
+    from gan_backbones.data import DataSet
 
 OPTIONAL_KNOBS = ("fake_weight", "update_ratio", "stage", *(term.knob for term in REGULARISERS.values()))
 """What a population can be asked to take beside the two rates."""

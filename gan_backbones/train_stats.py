@@ -45,19 +45,37 @@ class TrainStats:
     """Boolean: a weight or a logit is not finite."""
 
 
-def measure_updates(logits: Logits, norms: Norms) -> TrainStats:
-    """Statistics of some rows from what their discriminators saw and from the norms after the last update."""
-    real, fake = logits.real.flatten(1), logits.fake.flatten(1)
-    finite = (real.sum(1) + fake.sum(1)).isfinite() & norms.weights.isfinite().all(1)
-    ratio_g, ratio_d = (norms.steps / norms.weights).unbind(1)
-    return TrainStats(
+@dataclass(frozen=True)
+class LogitMeans:
+    """The part of :class:`TrainStats` that logits alone give, ``(N,)`` each."""
+
+    real_accuracy: Tensor
+    fake_accuracy: Tensor
+    real_logit: Tensor
+    fake_logit: Tensor
+    loss_g: Tensor
+    loss_d: Tensor
+
+
+def average_logits(real: Tensor, fake: Tensor) -> LogitMeans:
+    """Means over the logits of real samples ``(N, R)`` and of generated ones ``(N, F)``."""
+    return LogitMeans(
         real_accuracy=(real > 0).to(real.dtype).mean(1),
         fake_accuracy=(fake < 0).to(fake.dtype).mean(1),
         real_logit=real.mean(1),
         fake_logit=fake.mean(1),
         loss_g=F.softplus(-fake).mean(1),
-        loss_d=(F.softplus(-real) + F.softplus(fake)).mean(1),
-        update_ratio_g=ratio_g,
-        update_ratio_d=ratio_d,
-        diverged=~finite,
+        loss_d=F.softplus(-real).mean(1) + F.softplus(fake).mean(1),
     )
+
+
+def train_stats(means: LogitMeans, norms: Norms) -> TrainStats:
+    """Statistics from what the discriminators said and from the norms after the last update."""
+    finite = (means.real_logit + means.fake_logit).isfinite() & norms.weights.isfinite().all(1)
+    ratio_g, ratio_d = (norms.steps / norms.weights).unbind(1)
+    return TrainStats(**vars(means), update_ratio_g=ratio_g, update_ratio_d=ratio_d, diverged=~finite)
+
+
+def measure_updates(logits: Logits, norms: Norms) -> TrainStats:
+    """Statistics of some rows from what their discriminators saw and from the norms after the last update."""
+    return train_stats(average_logits(logits.real.flatten(1), logits.fake.flatten(1)), norms)

@@ -13,6 +13,7 @@ from gan_env.config import EnvConfig, UnknownOptionError
 from gan_env.core import BalanceCore
 from gan_env.instances import GanInstance
 from gan_env.render import draw_samples
+from gan_env.spaces import action_space, observation_space
 
 
 class GanBalanceEnv(gym.Env[NDArray[np.float32], Any], EzPickle):
@@ -67,8 +68,8 @@ class GanBalanceEnv(gym.Env[NDArray[np.float32], Any], EzPickle):
         self._cores = {(core := BalanceCore(self.config, 1)).key: core}
         self.core = core
         """The population of the present episode; a suite of several kinds of GAN has one for each."""
-        self.observation_space: gym.spaces.Box = self.core.observer.space  # type: ignore[assignment]
-        self.action_space = self.core.codec.space
+        self.observation_space: gym.spaces.Box = observation_space(self.core.observer)  # type: ignore[assignment]
+        self.action_space = action_space(self.core.codec)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

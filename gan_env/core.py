@@ -19,7 +19,7 @@ from gan_backbones.data import DataSet
 from gan_env.config import EnvConfig
 from gan_env.instances import GanInstance, Task
 from gan_env.knobs import KNOBS, ActionCodec
-from gan_env.observation import Measurement, Observer
+from gan_env.observation import Measurement, Observer, before_training
 from gan_env.quality import Grader, Proxy, cached_data, make_grader, make_proxy
 from gan_env.reward import parse_reward, reward_terms
 from gan_env.transfer import merge, to_device, to_host
@@ -208,6 +208,12 @@ class BalanceCore:
         """Which of ``rows`` have diverged or collapsed in their present episodes."""
         return self._measurement.failed.cpu().numpy()[list(rows)]
 
+    def features_seen(self) -> dict[str, tuple[float, float]]:
+        """Lowest and highest finite value of each feature before clipping, over all steps so far; infinite if none."""
+        low, high = self.observer.seen_low.tolist(), self.observer.seen_high.tolist()
+        names = [feature.name for feature in self.observer.features]
+        return dict(zip(names, zip(low, high, strict=True), strict=True))
+
     def data_of(self, row: int) -> DataSet:
         """What ``row`` trains on; the task's before its first episode."""
         instance = self.instances[row]
@@ -306,12 +312,7 @@ class BalanceCore:
         return self._low_diversity >= COLLAPSE_STEPS
 
     def _blank(self) -> Measurement:
-        """Before the first update: a discriminator that cannot tell, nothing moving."""
-        log_knobs, budget = to_device(self.device, self._log_knobs, np.ones(self.size))
-        zero = torch.zeros(self.size, device=self.device)
-        half, off, wide = zero + 0.5, zero.bool(), torch.full_like(budget, torch.nan)
-        stats = TrainStats(half, half, zero, zero, zero, zero, zero, zero, off)
-        return Measurement(stats, log_knobs, log_knobs, budget, wide, wide, wide, off)
+        return before_training(*to_device(self.device, self._log_knobs, np.ones(self.size)))
 
 
 _STATE = ("instances", "decisions", "_log_knobs", "_latents", "_best_diversity", "_low_diversity", "_measurement")

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
@@ -79,7 +77,7 @@ def parse_knobs(names: str | Sequence[str]) -> tuple[str, ...]:
 
 
 class ActionCodec:
-    """Turns actions into new log10 values of the knobs. Log scale, bounds and spaces are known here alone.
+    """Turns actions into new log10 values of the knobs. Log scale and bounds are known here alone.
 
     ``discrete``: ``Discrete(1 + 4 K)``: 0 keeps everything; then, for each of the K knobs in order, a small move up,
     a small move down, a large move up and a large move down, by the factors ``moves = (small, large)``.
@@ -120,13 +118,11 @@ class ActionCodec:
         self._table = np.vstack([np.zeros(len(self.knobs)), moves_of_one])
 
     @property
-    def space(self) -> gym.Space[Any]:
-        """The action space of one environment; a new object at each call."""
+    def choices(self) -> list[int]:
+        """Numbers of choices: of all actions for ``discrete``, for each knob for ``multidiscrete``; else none."""
         if self.action_type == "discrete":
-            return gym.spaces.Discrete(len(self._table))
-        if self.action_type == "multidiscrete":
-            return gym.spaces.MultiDiscrete([len(self._choices)] * len(self.knobs))
-        return gym.spaces.Box(-1.0, 1.0, (len(self.knobs),), np.float32)
+            return [len(self._table)]
+        return [len(self._choices)] * len(self.knobs) if self.action_type == "multidiscrete" else []
 
     @property
     def noop(self) -> NDArray[np.generic]:

@@ -1,4 +1,4 @@
-"""The observation: one table of named features gives both the space and the vector."""
+"""The observation: one table of named features gives both the space's bounds and the vector."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import gymnasium as gym
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gan_backbones import TrainStats
@@ -192,6 +192,17 @@ def example_measurements() -> tuple[Measurement, Measurement, Measurement]:
     return measurements[0], measurements[1], measurements[2]
 
 
+def before_training(log_knobs: Tensor, budget_left: Tensor) -> Measurement:
+    """What is known before the first update: a discriminator that cannot tell, nothing moving, no quality.
+
+    ``log_knobs`` is ``(N, K)``, ``budget_left`` is ``(N,)``.
+    """
+    zero = torch.zeros(len(log_knobs), device=log_knobs.device)
+    half, off, unknown = zero + 0.5, zero.bool(), torch.full_like(budget_left, torch.nan)
+    stats = TrainStats(half, half, zero, zero, zero, zero, zero, zero, off)
+    return Measurement(stats, log_knobs, log_knobs, budget_left, unknown, unknown, unknown, off)
+
+
 def _knob_features(knobs: Sequence[str]) -> list[Feature]:
     def relative(index: int) -> Callable[[Measurement], Tensor]:
         return lambda m: (m.log_knobs[:, index] - m.start_log_knobs[:, index]) / 2
@@ -246,7 +257,7 @@ class Observer:
     """Turns measurements into observation vectors and keeps the history of each row.
 
     The vector holds, for every feature in the order of the table, its value; a feature with history holds its last
-    ``history`` values, the newest first. Every entry is finite and within the bounds of :attr:`space`. Everything
+    ``history`` values, the newest first. Every entry is finite and within :attr:`bounds`. Everything
     stays on ``device``, where the measurements are.
     """
 
@@ -274,6 +285,10 @@ class Observer:
         self._lasting = torch.tensor(lasting, device=device).repeat_interleave(widths)
         self.vector = self._neutral.repeat(count, 1)
         """The present observations, ``(N, sum of widths)`` float32."""
+        self.seen_low = torch.full_like(self._rest, torch.inf)
+        """Lowest finite value of each feature ``(F,)`` that was ever pushed, before it was clipped."""
+        self.seen_high = -self.seen_low
+        """The highest, likewise."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -285,11 +300,11 @@ class Observer:
         )
 
     @property
-    def space(self) -> gym.spaces.Box:
-        """The observation space of one environment; a new object at each call."""
+    def bounds(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Lowest and highest value of each entry of the vector."""
         pairs = [(f.low, f.high) for f, width in zip(self.features, self._widths, strict=True) for _ in range(width)]
         low, high = np.array(pairs, dtype=np.float32).T
-        return gym.spaces.Box(low, high, dtype=np.float32)
+        return low, high
 
     def reset(self, rows: Sequence[int], measurement: Measurement) -> None:
         """Forget the history of ``rows``; only what is known without training shows."""
@@ -298,11 +313,19 @@ class Observer:
 
     def push(self, rows: Sequence[int], measurement: Measurement) -> None:
         """Append a decision's measurement of all N GANs to the history of ``rows``."""
+        values = self.raw(measurement)
+        finite = values.isfinite()
+        self.seen_low = torch.minimum(self.seen_low, values.where(finite, torch.inf).amin(0))
+        self.seen_high = torch.maximum(self.seen_high, values.where(finite, -torch.inf).amax(0))
         self._put(rows, self._pushed(measurement))
+
+    def raw(self, measurement: Measurement) -> Tensor:
+        """The features ``(N, F)`` before they are clipped; not always finite."""
+        return torch.stack([feature.compute(measurement).float() for feature in self.features], dim=1)
 
     def _pushed(self, measurement: Measurement) -> Tensor:
         """All vectors with the measurement as their newest decision."""
-        values = torch.stack([feature.compute(measurement).float() for feature in self.features], dim=1)
+        values = self.raw(measurement)
         values = torch.where(values.isfinite(), values, self._rest).clamp(self._low, self._high)
         vector = self.vector[:, self._earlier]
         vector[:, self._newest] = values

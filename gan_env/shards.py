@@ -106,6 +106,10 @@ class RemoteCore:
         failures: NDArray[np.bool_] = self._call("failures", list(rows))
         return failures
 
+    def features_seen(self) -> dict[str, tuple[float, float]]:
+        seen: dict[str, tuple[float, float]] = self._call("features_seen")
+        return seen
+
     def data_of(self, row: int) -> DataSet:
         instance = self.instances[row]
         data = self.task.data if instance is None else instance.data

@@ -17,6 +17,7 @@ from gan_env.core import StepResult
 from gan_env.instances import GanInstance
 from gan_env.mixed import make_core
 from gan_env.render import draw_samples
+from gan_env.spaces import action_space, observation_space
 
 
 class GanBalanceVectorEnv(VectorEnv[NDArray[np.float32], Any, NDArray[Any]]):
@@ -49,8 +50,8 @@ class GanBalanceVectorEnv(VectorEnv[NDArray[np.float32], Any, NDArray[Any]]):
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
         self.config = make_config(options)
         self.core = make_core(self.config, num_envs)
-        self.single_observation_space = self.core.observer.space
-        self.single_action_space = self.core.codec.space
+        self.single_observation_space = observation_space(self.core.observer)
+        self.single_action_space = action_space(self.core.codec)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._rngs = [seeding.np_random(None)[0] for _ in range(num_envs)]

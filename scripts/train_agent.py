@@ -32,6 +32,7 @@ from agents.run_folder import RunFolder, provenance
 from agents.sb3 import ChooseByValidation, build_model, check_action_type, make_training_env
 from agents.statistics import Summary, summarise
 from gan_env import ActionCodec, EnvConfig, GanInstance, get_suite
+from gan_env.spaces import action_space
 
 
 @dataclass(frozen=True)
@@ -208,7 +209,7 @@ def grade(
     methods: dict[str, tuple[Predictor, Sequence[GanInstance], ActionCodec]] = {
         name: (policy, test, own),
         "noop": (noop, test, turns),
-        "random": (RandomPredictor(own.space, options.seed), test, own),
+        "random": (RandomPredictor(action_space(own), options.seed), test, own),
     }
     as_published = evaluator.suite == get_suite(options.suite)
     rates = best_static_rates(options.suite) if as_published else None

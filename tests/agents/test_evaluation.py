@@ -11,6 +11,7 @@ from agents.predictors import NoopPredictor, RandomPredictor
 from agents.sb3 import build_model, make_training_env
 from gan_env import SUITES, ActionCodec, EnvConfig, GanBalanceEnv
 from gan_env.knobs import ACTION_TYPES
+from gan_env.spaces import action_space
 
 OPTIONS = {"suite": "ring", "updates_per_step": 2, "decisions": 4, "knobs": ("lr_g", "lr_d")}
 SMALL = EnvConfig(**OPTIONS)
@@ -98,7 +99,7 @@ def test_predictors_are_asked_as_sb3_is(evaluator, instances):
     states, starts, deterministic, shapes = zip(*script.asked, strict=True)
     assert states == (None, 1, 2, 3), "the state is handed back"
     assert starts == ([True] * 4, *[[False] * 4] * 3) and all(deterministic)
-    assert set(shapes) == {(4, *evaluator.core(instances[0]).observer.space.shape)}
+    assert set(shapes) == {(4, *evaluator.core(instances[0]).observer.vector.shape[1:])}
 
 
 def test_a_run_that_ends_early_is_graded_at_the_worst(evaluator, instances):
@@ -163,13 +164,13 @@ def test_predictors_without_learning(action_type):
         assert state == "mine" and len(actions) == 5
         assert np.array_equal(codec.apply(values, actions), values)
 
-    draws = [RandomPredictor(codec.space, seed).predict(observations)[0] for seed in (1, 1, 2)]
+    draws = [RandomPredictor(action_space(codec), seed).predict(observations)[0] for seed in (1, 1, 2)]
     assert np.array_equal(draws[0], draws[1]) and not np.array_equal(draws[0], draws[2])
     assert len(draws[0]) == 5 and not np.array_equal(codec.apply(values, draws[0]), values)
 
 
 def test_random_actions_are_uniform():
-    space = ActionCodec("discrete", ("lr_g", "lr_d")).space
+    space = action_space(ActionCodec("discrete", ("lr_g", "lr_d")))
     actions, _ = RandomPredictor(space, 0).predict(np.zeros((9000, 1), np.float32))
     # 1,000 of each expected; the standard deviation is 30.
     assert np.abs(np.bincount(actions, minlength=9) - 1000).max() < 150
@@ -178,7 +179,7 @@ def test_random_actions_are_uniform():
 def test_continuous_decisions_are_recorded_as_tuples():
     config = dataclasses.replace(SMALL, action_type="continuous")
     evaluator = Evaluator(config, 2)
-    space = evaluator.codec.space
+    space = action_space(evaluator.codec)
     (record,) = evaluator.evaluate(
         RandomPredictor(space, 3), with_rates(config.resolved_suite().instances("test")[:1], 1e-3, 1e-3)
     )

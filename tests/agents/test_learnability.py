@@ -9,6 +9,7 @@ from agents.predictors import RandomPredictor
 from agents.presets import ALGORITHMS, PRESETS, get_preset
 from agents.sb3 import make_model
 from gan_env.knobs import KNOBS, RATE_KNOBS, ActionCodec
+from gan_env.spaces import action_space
 
 DECISIONS = 25
 TARGET = np.array([-2.5, -2.0])
@@ -24,7 +25,7 @@ class Plant(gym.Env):
 
     def __init__(self, action_type="discrete"):
         self.codec = ActionCodec(action_type, RATE_KNOBS)
-        self.action_space = self.codec.space
+        self.action_space = action_space(self.codec)
         self.observation_space = gym.spaces.Box(-1.0, 1.0, (3,), np.float32)
 
     def reset(self, *, seed=None, options=None):

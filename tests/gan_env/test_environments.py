@@ -12,6 +12,7 @@ import torch
 from gymnasium.utils.env_checker import check_env as check_gymnasium
 from stable_baselines3.common.env_checker import check_env as check_sb3
 
+import gan_env
 from gan_env import ENVIRONMENTS, SUITE_IDS, SUITES, GanBalanceEnv
 from tests.gan_env.environments import SMALL, draw, every_action_type, every_id, pinned, play
 
@@ -172,7 +173,7 @@ def test_a_state_continues_exactly_in_mid_episode(make_env, env_id, action_type)
 
 @every_id
 def test_a_step_before_the_first_reset_is_refused(env_id):
-    env = ENVIRONMENTS[env_id][0](**SMALL)
+    env = getattr(gan_env, ENVIRONMENTS[env_id][0])(**SMALL)
     with pytest.raises(gym.error.ResetNeeded, match=r"call reset\(\)"):
         env.step(0)
 

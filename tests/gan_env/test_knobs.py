@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gan_env.knobs import ACTION_TYPES, DEFAULT_KNOBS, KNOBS, ActionCodec, parse_knobs
+from gan_env.spaces import action_space
 
 MOVES = (1.5, 5.0)
 LOW = np.array([KNOBS[name].log_low for name in DEFAULT_KNOBS])
@@ -30,7 +31,7 @@ def place(share, margin=0.0):
 
 
 def test_the_first_action_keeps_and_the_others_come_in_fours():
-    assert DISCRETE.space == gym.spaces.Discrete(1 + 4 * WIDTH)
+    assert action_space(DISCRETE) == gym.spaces.Discrete(1 + 4 * WIDTH)
     assert DISCRETE.action_names[:6] == (
         "keep",
         "lr_g up 1.5",
@@ -39,7 +40,7 @@ def test_the_first_action_keeps_and_the_others_come_in_fours():
         "lr_g down 5",
         "lr_d up 1.5",
     )
-    assert len(DISCRETE.action_names) == DISCRETE.space.n
+    assert len(DISCRETE.action_names) == action_space(DISCRETE).n
     middle = place([0.5] * WIDTH)
     assert np.array_equal(DISCRETE.apply(middle, [0]), middle)
     expected = {1: 1.5, 2: 1 / 1.5, 3: 5.0, 4: 1 / 5.0}
@@ -103,7 +104,7 @@ def test_rows_are_changed_by_their_own_actions():
 @pytest.mark.parametrize("knobs", [DEFAULT_KNOBS, ("lr_d", "lr_g")], ids=",".join)
 def test_every_sampled_action_is_accepted_and_the_noop_keeps(action_type, knobs):
     codec = ActionCodec(action_type, knobs)
-    space = codec.space
+    space = action_space(codec)
     space.seed(0)
     values = np.zeros((1, len(knobs))) - 2.0
     for _ in range(50):

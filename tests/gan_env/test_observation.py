@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from gan_backbones import TrainStats
 from gan_env.knobs import DEFAULT_KNOBS, RATE_KNOBS
 from gan_env.observation import Feature, Observer, feature_table, groups, parse_groups, register_feature
+from gan_env.spaces import observation_space
 
 GROUPS = ("default", "absolute", "quality")
 EVERY_GROUPS = [
@@ -34,15 +35,15 @@ def seen(observer: Observer, row: int = 0) -> dict[str, float]:
 def test_names_space_and_vector_have_one_length(groups, knobs, history, measurement):
     observer = Observer(knobs, groups, history, 2)
     assert len(set(observer.names)) == len(observer.names)
-    assert observer.space.shape == (len(observer.names),) == observer.vector.shape[1:]
-    assert np.isfinite(observer.space.low).all() and np.isfinite(observer.space.high).all()
+    assert observation_space(observer).shape == (len(observer.names),) == observer.vector.shape[1:]
+    assert np.isfinite(observation_space(observer).low).all() and np.isfinite(observation_space(observer).high).all()
     lagged = [feature for feature in observer.features if feature.history]
     assert len(observer.names) == len(observer.features) + (history - 1) * len(lagged)
     assert {name.split("[")[0] for name in observer.names} == {f.name for f in feature_table(knobs, groups)}
     for vector in observer.vector.numpy():
-        assert observer.space.contains(vector)
+        assert observation_space(observer).contains(vector)
     observer.push([0, 1], measurement(2))
-    assert observer.space.contains(observer.vector.numpy()[1])
+    assert observation_space(observer).contains(observer.vector.numpy()[1])
 
 
 @given(st.lists(numbers, min_size=len(STATISTICS) + 10, max_size=len(STATISTICS) + 10), st.booleans())
@@ -55,7 +56,7 @@ def test_whatever_was_measured_gives_a_finite_vector_in_the_space(measurement, v
     for _ in range(2):
         observer.push([0], measurement(**changes, failed=failed))
         vector = observer.vector[0].numpy()
-        assert np.isfinite(vector).all() and observer.space.contains(vector)
+        assert np.isfinite(vector).all() and observation_space(observer).contains(vector)
     assert seen(observer)["diverged"] == float(failed)
 
 

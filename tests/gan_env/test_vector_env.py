@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
 
+import gan_env
 from gan_env import ENVIRONMENTS, GanBalanceEnv, GanBalanceVectorEnv, GanInstance
 from gan_env.knobs import ACTION_TYPES
 
@@ -47,7 +48,7 @@ def column(infos, name, row):
 @pytest.mark.parametrize("env_id", ENVIRONMENTS)
 def test_gymnasium_makes_it(env_id, action_type):
     envs = gym.make_vec(f"gan_env:{env_id}", num_envs=3, action_type=action_type, **SMALL)
-    assert isinstance(envs.unwrapped, ENVIRONMENTS[env_id][1])
+    assert isinstance(envs.unwrapped, getattr(gan_env, ENVIRONMENTS[env_id][1]))
     assert envs.metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP
     observations, infos = envs.reset(seed=0)
     assert envs.observation_space.contains(observations)
