@@ -5,8 +5,6 @@ Example: python scripts/compare_pictures.py runs/faces-dqn-0-... --output docs/i
 
 from __future__ import annotations
 
-import json
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +16,7 @@ from matplotlib.figure import Figure
 from agents.cli import fail_in_one_line
 from agents.evaluation import Evaluator
 from agents.predictors import NoopPredictor, Predictor
-from agents.presets import ALGORITHMS
-from gan_env import EnvConfig
+from agents.sb3 import load_run
 from gan_env.render import draw_samples
 
 ROWS = 4
@@ -37,19 +34,8 @@ class Options:
 
 def main() -> None:
     options = tyro.cli(Options, description=__doc__)
-    try:
-        settings = json.loads((options.run_dir / "config.json").read_text())
-    except OSError as error:
-        raise ValueError(f"{options.run_dir} is no run folder: {error.strerror}") from None
-    environment = settings["environment"]
-    environment |= {"cache_dir": None, "progress": True, "knobs": tuple(environment["knobs"])}
-    for name in ("backbone_options", "constants"):
-        if environment[name] is not None:
-            environment[name] = tuple(map(tuple, environment[name]))
-    with warnings.catch_warnings():  # about training, which is over
-        warnings.simplefilter("ignore")
-        policy = ALGORITHMS[settings["options"]["algo"]].cls.load(options.run_dir / "policy.zip", device="cpu")
-    evaluator = Evaluator(EnvConfig(**environment), ROWS)
+    policy, config, settings = load_run(options.run_dir)
+    evaluator = Evaluator(config, ROWS)
     # The first held-out starts, chosen before anything was seen of them.
     instances = evaluator.suite.instances("test")[:ROWS]
     codec = evaluator.codec

@@ -154,6 +154,7 @@ def train(options: Options) -> None:
         highlight=False,
     )
 
+    folder.write_json("features_seen.json", env.env.core.features_seen())
     records = grade(options.algo, model, evaluator, test, options)
     grades = {method: finals(rows) for method, rows in records.items()}
     summaries = summarise(grades)

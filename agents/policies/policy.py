@@ -52,7 +52,7 @@ class PolicySpec:
             raise ValueError("it sees the quality proxy, which a training loop elsewhere does not have")
         for name in ("history", "decisions"):
             value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
         names = [feature.name for feature in self.observer().features]
         if list(self.seen) != names:

@@ -1,12 +1,12 @@
-"""What the tests of the balancer share: a policy of known behaviour, and a GAN loop that owes nothing to this project."""
+"""What the tests of the balancer share: policies of known behaviour, and a GAN loop as its users write theirs."""
 
 import copy
 import dataclasses
-import math
 
 import torch
 import torch.nn.functional as F
 
+from agents.balancer import Balancer
 from agents.policies.network import Layer
 from agents.policies.policy import Policy, PolicySpec
 from gan_env.knobs import RATE_KNOBS, ActionCodec
@@ -51,7 +51,7 @@ def varied(seed=0, **options):
 
 
 class Loop:
-    """A small GAN on noise, written as its users write theirs."""
+    """A small GAN on noise."""
 
     def __init__(self, optimizer=torch.optim.Adam, lr_g=1e-3, lr_d=1e-3, **options):
         torch.manual_seed(0)
@@ -96,5 +96,19 @@ def adopted(generator, discriminator, lr_g, lr_d):
     return loop
 
 
-def log10(*values):
-    return [math.log10(value) for value in values]
+def run(balancer, loop, updates):
+    """Knobs after each update."""
+    trace = []
+    for _ in range(updates):
+        balancer.update(*loop.step())
+        trace.append(tuple(balancer.knobs.values()))
+    return trace
+
+
+def steer(seed):
+    """Knobs after each of 12 updates on data of this seed, under a policy that looks at them."""
+    loop = Loop()
+    loop.rng.manual_seed(seed)
+    return run(
+        Balancer(varied(action_type="continuous")).attach(*loop.optimizers, total_updates=12, decisions=6), loop, 12
+    )

@@ -1,0 +1,61 @@
+"""Make a run's policy one that works without the library it was trained with: a file for agents.balancer.Balancer.
+
+Example: python scripts/export_policy.py runs/ring-ppo-0-20260101-120000 --output policy.safetensors
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from agents.cli import fail_in_one_line
+from agents.policies.export import export_policy
+from agents.sb3 import load_run
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of export_policy.py."""
+
+    run_dir: tyro.conf.Positional[Path]
+    """Run folder that train_agent.py wrote; it is unpickled, so take your own."""
+    output: Path | None = None
+    """File to write, NAME.safetensors; by default policy.safetensors in the run folder."""
+
+
+def main() -> None:
+    options = tyro.cli(Options, description=__doc__)
+    output = options.output or options.run_dir / "policy.safetensors"
+    if output.suffix != ".safetensors":
+        raise ValueError(f"--output must end with .safetensors, not {output.name!r}")
+    model, config, settings = load_run(options.run_dir)
+    seen = _read(options.run_dir / "features_seen.json")
+    if seen is None:
+        print("no features_seen.json: the bounds of the features stand for what was seen in training")
+    kept = ("command", "versions", "git_commit", "hardware", "total_timesteps", "num_envs", "options", "algorithm")
+    training = {name: settings[name] for name in kept if name in settings}
+    for name in ("validation", "evaluation"):
+        training[name] = _read(options.run_dir / f"{name}.json")
+    policy = export_policy(model, config, seen, training)
+    try:
+        policy.save(output)
+    except OSError as error:
+        raise ValueError(f"cannot write {output}: {error.strerror}") from None
+    print(f"wrote {output} ({output.stat().st_size:,} bytes): {', '.join(config.knobs)}, {config.action_type}")
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    except (OSError, json.JSONDecodeError) as error:
+        raise ValueError(f"cannot read {path}: {error}") from None
+
+
+if __name__ == "__main__":
+    fail_in_one_line(main)

