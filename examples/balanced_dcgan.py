@@ -89,7 +89,7 @@ def draw(runs: dict[str, tuple[Tensor, list[list[float]]]], output: Path) -> Non
     for column, (name, (samples, rates)) in enumerate(runs.items()):
         rows = ((samples + 1) / 2).clamp(0, 1).unflatten(0, (4, 4))  # (4, 4, C, H, W)
         grid = rows.permute(0, 3, 1, 4, 2).flatten(2, 3).flatten(0, 1)
-        axes[0, column].imshow(grid.squeeze(-1), cmap="gray", interpolation="nearest")
+        axes[0, column].imshow(grid.squeeze(-1).numpy(), cmap="gray", interpolation="nearest")
         axes[0, column].set_axis_off()
         axes[0, column].set_title(name)
         axes[1, column].semilogy(rates, label=["generator", "discriminator"])

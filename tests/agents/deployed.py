@@ -109,6 +109,5 @@ def steer(seed):
     """Knobs after each of 12 updates on data of this seed, under a policy that looks at them."""
     loop = Loop()
     loop.rng.manual_seed(seed)
-    return run(
-        Balancer(varied(action_type="continuous")).attach(*loop.optimizers, total_updates=12, decisions=6), loop, 12
-    )
+    balancer = Balancer(varied(action_type="continuous"))
+    return run(balancer.attach(*loop.optimizers, total_updates=12, decisions=6), loop, 12)

@@ -17,7 +17,7 @@ def test_a_run_is_exported_and_balances(run_script, capsys, tmp_path):
     assert all(low <= high for low, high in seen.values())
     assert run_script("export_policy", "run") == 0
     assert "lr_g, lr_d, discrete" in capsys.readouterr().out
-    model, config, _ = load_run(tmp_path / "run")
+    model = load_run(tmp_path / "run")[0]
     policy = Balancer.load(tmp_path / "run" / "policy.safetensors").policy
     assert policy.spec.decisions == 4 and policy.spec.training["options"]["suite"] == "ring"
     assert policy.spec.training["evaluation"]["methods"] and list(policy.spec.seen) == list(seen)
