@@ -148,9 +148,9 @@ class Balancer:
         self._memory: Any = None
         self.updates = self._made = 0
         self.holding = False
-        if self._leads:
-            self._observer.reset([0], before_training(*self._known()))
+        self._observer.reset([0], before_training(*self._known()))
         self._decide()
+        self._watch()
         return self
 
     def detach(self) -> None:
@@ -175,14 +175,11 @@ class Balancer:
         if self._leads:
             self._record.add(real_logits, fake_logits)
             self._losses = (_detached(loss_g), _detached(loss_d))
-        due = self._plan.due(self._made)
-        if self.updates == due:
+        if self.updates == self._plan.due(self._made):
             if self._leads:
                 self._look()
             self._decide()
-            due = self._plan.due(self._made)
-        for one in self._optimizers:
-            one.watching = self._leads and self.updates >= due - WATCHED_UPDATES
+        self._watch()
 
     @property
     def knobs(self) -> dict[str, float]:
@@ -263,6 +260,12 @@ class Balancer:
         """log10 of the knobs ``(1, K)`` and the share of the budget left ``(1,)``."""
         left = 1.0 - np.array([self._made]) / np.array([self._plan.decisions])
         return torch.from_numpy(self._log_knobs.copy()), torch.from_numpy(left)
+
+    def _watch(self) -> None:
+        """Have the steps measured that come shortly before a decision."""
+        soon = self._made < self._plan.decisions and self.updates >= self._plan.due(self._made) - WATCHED_UPDATES
+        for one in self.optimizers:
+            one.watching = self._leads and soon
 
     def _look(self) -> None:
         """Show the policy's observer what has happened since the last decision."""

@@ -96,7 +96,8 @@ def source_problems(source: Path) -> list[str]:
 def package_files() -> set[str]:
     """Every file of the three packages that belongs into a wheel."""
     sources = (path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
-    return {path.relative_to(ROOT).as_posix() for path in sources} | {*DATA}
+    policies = (ROOT / "agents" / "policies").glob("*.safetensors")
+    return {path.relative_to(ROOT).as_posix() for path in (*sources, *policies)} | {*DATA}
 
 
 def use_wheel(wheel: Path, folder: Path, site_packages: Path | None) -> None:

@@ -137,6 +137,18 @@ def test_update_ratios_are_those_of_the_last_steps(make):
             assert found == pytest.approx(np.clip(expected, -2, 2), abs=2e-2)
 
 
+@pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_a_decision_after_every_update_has_measured_it(make):
+    loop = Loop(make)
+    balancer = Balancer(varied(history=1)).attach(*loop.optimizers, total_updates=6, decisions=6)
+    names = [f"update_ratio_{player}" for player in "gd"]
+    for _ in range(5):
+        run(balancer, loop, 1)
+        assert all(balancer.observation[balancer._observer.names.index(name)] > -2 for name in names)
+    run(balancer, loop, 1)
+    assert not any(one.watching for one in balancer.optimizers), "nothing is measured for nobody"
+
+
 def test_losses_of_any_form_look_alike():
     """What is trained is not what is seen: the canonical losses of the logits are."""
     loop = Loop()

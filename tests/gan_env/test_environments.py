@@ -44,6 +44,13 @@ def test_it_is_made_without_importing_the_package_and_has_no_step_limit(env_id):
     env.close()
 
 
+def test_the_package_hands_out_its_environments_and_says_what_it_lacks():
+    for name in gan_env.__all__:
+        assert getattr(gan_env, name) is getattr(gan_env, name)
+    with pytest.raises(AttributeError, match="module 'gan_env' has no attribute 'nothing'"):
+        _ = gan_env.nothing
+
+
 @pytest.mark.parametrize("suite", SUITES)
 def test_every_suite_has_an_id_that_needs_no_arguments(suite):
     env_id = f"GanBalanceEnv-{suite}-v0"

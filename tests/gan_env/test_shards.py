@@ -46,6 +46,7 @@ def test_processes_change_nothing(pair):
     np.testing.assert_array_equal(other.core.grade([3, 0]), one.core.grade([3, 0]))
     np.testing.assert_array_equal(other.core.failures(range(SIZE)), one.core.failures(range(SIZE)))
     np.testing.assert_array_equal(other.picture(3), one.picture(3))
+    assert other.core.features_seen() == one.core.features_seen()
 
 
 def test_state_goes_from_one_to_the_other_and_back(pair):
