@@ -16,8 +16,11 @@ _TEST_CACHE = "GANBALANCE_TEST_CACHE"
 
 @pytest.fixture(scope="session", autouse=True)
 def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Prepared data go to a temporary folder, or to the one that an environment variable names."""
-    folder = Path(os.environ.get(_TEST_CACHE) or tmp_path_factory.mktemp("cache"))
+    """Prepared data go to a temporary folder that all processes share, or to one that an environment variable names."""
+    temporary = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        temporary = temporary.parent
+    folder = Path(os.environ.get(_TEST_CACHE) or temporary / "cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GANBALANCE_CACHE", str(folder))
         yield folder
