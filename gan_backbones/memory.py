@@ -7,6 +7,7 @@ contents, while their sizes are added up. Everything in training grows by the sa
 from __future__ import annotations
 
 import contextlib
+import functools
 import weakref
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -79,28 +80,17 @@ def plan_training(
     shapes = tuple((type(net), *((name, value.shape) for name, value in net.named_parameters())) for net in networks)
     key = (shapes, batch_size, tuple(knob_names), dtype, parallel)
     if key not in _PLANS:
-        _PLANS[key] = _plan(pair, make_lane, batch_size, knob_names, dtype, parallel)
+        rehearse = functools.partial(_rehearse, pair, make_lane, batch_size, knob_names, dtype)
+        (one, one_peak), (two, two_peak) = (rehearse(count, together=parallel is None) for count in (1, 2))
+        state = two - one
+        if parallel is None:
+            _PLANS[key] = MemoryPlan(state, two_peak - one_peak - state, 2 * one_peak - two_peak)
+        else:
+            _PLANS[key] = MemoryPlan(state, one_peak - one, one - state, parallel)
     return _PLANS[key]
 
 
 _PLANS: dict[Hashable, MemoryPlan] = {}
-
-
-def _plan(
-    pair: GanPair,
-    make_lane: Callable[[slice, Player, Player], Lane],
-    batch_size: int,
-    knob_names: Sequence[str],
-    dtype: torch.dtype,
-    parallel: int | None,
-) -> MemoryPlan:
-    (one, one_peak), (two, two_peak) = (
-        _rehearse(pair, make_lane, batch_size, knob_names, dtype, count, together=parallel is None) for count in (1, 2)
-    )
-    state = two - one
-    if parallel is not None:
-        return MemoryPlan(state, one_peak - one, one - state, parallel)
-    return MemoryPlan(state, two_peak - one_peak - state, 2 * one_peak - two_peak)
 
 
 def _rehearse(

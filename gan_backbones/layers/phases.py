@@ -14,6 +14,7 @@ The maps come in adjoint pairs, so that they can be differentiated any number of
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -50,9 +51,9 @@ def correlate(images: Tensor, kernels: Tensor) -> Tensor:
     _, batch, _, height, width = images.shape
     shape = GridShape(batch, height // 2, width // 2)
     images, kernels = _as_autocast(images, kernels)
-    phases = _ToPhases.apply(images.movedim(1, -1), shape)
+    phases = _Linear.apply(images.movedim(1, -1), shape, _to_phases, _from_phases)
     values = _Correlate.apply(phases, _matrices(kernels), shape)
-    return _FromGrid.apply(values, shape).movedim(-1, 1)
+    return _Linear.apply(values, shape, _from_grid, _to_grid).movedim(-1, 1)
 
 
 def scatter(values: Tensor, kernels: Tensor) -> Tensor:
@@ -60,9 +61,9 @@ def scatter(values: Tensor, kernels: Tensor) -> Tensor:
     _, batch, _, height, width = values.shape
     shape = GridShape(batch, height, width)
     values, kernels = _as_autocast(values, kernels)
-    grid = _ToGrid.apply(values.movedim(1, -1), shape)
+    grid = _Linear.apply(values.movedim(1, -1), shape, _to_grid, _from_grid)
     phases = _Scatter.apply(grid, _matrices(kernels), shape)
-    return _FromPhases.apply(phases, shape).movedim(-1, 1)
+    return _Linear.apply(phases, shape, _from_phases, _to_phases).movedim(-1, 1)
 
 
 def _as_autocast(*tensors: Tensor) -> list[Tensor]:
@@ -95,73 +96,57 @@ def _planes(phases: Tensor, shape: GridShape) -> Tensor:
     return inner.unflatten(-1, (shape.height + 1, shape.width + 1, shape.batch))
 
 
-class _ToPhases(torch.autograd.Function):
+def _to_phases(images: Tensor, shape: GridShape) -> Tensor:
     """``(N, C, 2h, 2w, B) -> (N, 4 C, padded)``."""
-
-    @staticmethod
-    def forward(ctx: Any, images: Tensor, shape: GridShape) -> Tensor:
-        ctx.shape = shape
-        phases = images.new_empty(images.shape[0], 4 * images.shape[1], shape.padded)
-        phases[..., shape.positions :] = 0
-        planes = _planes(phases, shape)
-        planes[:, 0, :, :, 0] = 0  # the image's padding: above, below, left and right
-        planes[:, 1, :, :, -1] = 0
-        planes[:, :, 0, :, :, 0] = 0
-        planes[:, :, 1, :, :, -1] = 0
-        for target, source in _phase_views(phases, images, shape):
-            target.copy_(source)
-        return phases
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Any:
-        return _FromPhases.apply(grads[0], ctx.shape), None
+    phases = images.new_empty(images.shape[0], 4 * images.shape[1], shape.padded)
+    phases[..., shape.positions :] = 0
+    planes = _planes(phases, shape)
+    planes[:, 0, :, :, 0] = 0  # the image's padding: above, below, left and right
+    planes[:, 1, :, :, -1] = 0
+    planes[:, :, 0, :, :, 0] = 0
+    planes[:, :, 1, :, :, -1] = 0
+    for target, source in _phase_views(phases, images, shape):
+        target.copy_(source)
+    return phases
 
 
-class _FromPhases(torch.autograd.Function):
-    """``(N, 4 C, padded) -> (N, C, 2h, 2w, B)``."""
-
-    @staticmethod
-    def forward(ctx: Any, phases: Tensor, shape: GridShape) -> Tensor:
-        ctx.shape = shape
-        replicas, channels, _ = phases.shape
-        images = phases.new_empty(replicas, channels // 4, 2 * shape.height, 2 * shape.width, shape.batch)
-        for source, target in _phase_views(phases, images, shape):
-            target.copy_(source)
-        return images
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Any:
-        return _ToPhases.apply(grads[0], ctx.shape), None
+def _from_phases(phases: Tensor, shape: GridShape) -> Tensor:
+    """``(N, 4 C, padded) -> (N, C, 2h, 2w, B)``: adjoint of `_to_phases`."""
+    replicas, channels, _ = phases.shape
+    images = phases.new_empty(replicas, channels // 4, 2 * shape.height, 2 * shape.width, shape.batch)
+    for source, target in _phase_views(phases, images, shape):
+        target.copy_(source)
+    return images
 
 
-class _ToGrid(torch.autograd.Function):
+def _to_grid(values: Tensor, shape: GridShape) -> Tensor:
     """``(N, C, h, w, B) -> (N, C, positions)``, zeros in the margins."""
+    grid = values.new_empty(*values.shape[:2], shape.height + 1, shape.width + 1, shape.batch)
+    grid[..., -1, :, :] = 0
+    grid[..., :-1, -1, :] = 0
+    grid[..., :-1, :-1, :] = values
+    return grid.flatten(2)
+
+
+def _from_grid(grid: Tensor, shape: GridShape) -> Tensor:
+    """``(N, C, positions) -> (N, C, h, w, B)``, the margins dropped: adjoint of `_to_grid`."""
+    return grid.unflatten(2, (shape.height + 1, shape.width + 1, shape.batch))[..., :-1, :-1, :]
+
+
+_Map = Callable[[Tensor, GridShape], Tensor]
+
+
+class _Linear(torch.autograd.Function):
+    """A linear map, given with its adjoint."""
 
     @staticmethod
-    def forward(ctx: Any, values: Tensor, shape: GridShape) -> Tensor:
-        ctx.shape = shape
-        grid = values.new_empty(*values.shape[:2], shape.height + 1, shape.width + 1, shape.batch)
-        grid[..., -1, :, :] = 0
-        grid[..., :-1, -1, :] = 0
-        grid[..., :-1, :-1, :] = values
-        return grid.flatten(2)
+    def forward(ctx: Any, tensor: Tensor, shape: GridShape, there: _Map, back: _Map) -> Tensor:
+        ctx.shape, ctx.there, ctx.back = shape, there, back
+        return there(tensor, shape)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
-        return _FromGrid.apply(grads[0], ctx.shape), None
-
-
-class _FromGrid(torch.autograd.Function):
-    """``(N, C, positions) -> (N, C, h, w, B)``, the margins dropped."""
-
-    @staticmethod
-    def forward(ctx: Any, grid: Tensor, shape: GridShape) -> Tensor:
-        ctx.shape = shape
-        return grid.unflatten(2, (shape.height + 1, shape.width + 1, shape.batch))[..., :-1, :-1, :]
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Any:
-        return _ToGrid.apply(grads[0], ctx.shape), None
+        return _Linear.apply(grads[0], ctx.shape, ctx.back, ctx.there), None, None, None
 
 
 class _Correlate(torch.autograd.Function):
