@@ -169,9 +169,14 @@ def _serve(pipe: Connection, parent: Connection, config: EnvConfig, size: int, t
                 answer = pickle.dumps((False, error))
             pipe.send_bytes(answer)
             request = pickle.loads(pipe.recv_bytes())
+            if request is None:
+                return
 
 
 def _stop(pipe: Connection, process: Any) -> None:
+    # Said in words: processes that were begun later hold this pipe open as well, so closing it would not be noticed.
+    with contextlib.suppress(OSError):
+        pipe.send_bytes(pickle.dumps(None))
     pipe.close()
     process.join(timeout=5)
     if process.is_alive():
