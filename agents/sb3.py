@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import copy
 import functools
+import io
 import math
 import operator
+import pickle
 import warnings
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
+import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.noise import NormalActionNoise
+from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 
 from agents.evaluation import Evaluator, finals
@@ -61,6 +67,35 @@ def make_model(name: str, env: VecEnv, seed: int, options: Mapping[str, Any]) ->
         return algorithm.cls(algorithm.policy, env, seed=seed, device="cpu", **arguments)
     except TypeError as error:
         raise ValueError(f"algorithm {name!r}: {error}") from None
+
+
+def load_policy(
+    name: str,
+    path: Path,
+    observation_space: gym.spaces.Box,
+    action_space: gym.Space[Any],
+    policy_kwargs: Mapping[str, Any],
+) -> BasePolicy:
+    """The policy in a file that a model of the algorithm ``name`` saved, to be asked and not to be trained further.
+
+    Only its weights are read, into a policy that is built anew: nothing in the file is unpickled. Raises
+    ``ValueError``, in one line, for a file that is missing or damaged and for weights that do not fit.
+    """
+    if name not in ALGORITHMS:
+        raise ValueError(f"unknown algorithm {name!r}; known: {', '.join(ALGORITHMS)}")
+    algorithm = ALGORITHMS[name]
+    try:
+        # Some classes add to these options themselves.
+        make: Any = algorithm.cls
+        blank = make(algorithm.policy, None, policy_kwargs=dict(policy_kwargs), _init_setup_model=False)
+        policy = blank.policy_class(observation_space, action_space, lambda left: 0.0, **blank.policy_kwargs)
+        with zipfile.ZipFile(path) as archive:
+            content = io.BytesIO(archive.read("policy.pth"))
+        policy.load_state_dict(torch.load(content, map_location="cpu", weights_only=True))
+    except (OSError, KeyError, TypeError, RuntimeError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+        raise ValueError(f"cannot load policy {str(path)!r}: {' '.join(str(error).split())[:200]}") from None
+    policy.set_training_mode(False)
+    return policy
 
 
 _SCHEDULES = {"learning_rate", "clip_range", "clip_range_vf"}

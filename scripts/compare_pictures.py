@@ -6,7 +6,6 @@ Example: python scripts/compare_pictures.py runs/faces-dqn-0-... --output docs/i
 from __future__ import annotations
 
 import json
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +15,9 @@ import tyro
 from matplotlib.figure import Figure
 
 from agents.cli import fail_in_one_line
+from agents.controllers import find_controller
 from agents.evaluation import Evaluator
 from agents.predictors import NoopPredictor, Predictor
-from agents.presets import ALGORITHMS
 from gan_env import EnvConfig
 from gan_env.render import draw_samples
 
@@ -30,7 +29,7 @@ class Options:
     """Options of compare_pictures.py."""
 
     run_dir: tyro.conf.Positional[Path]
-    """Run folder that train_agent.py wrote on this machine."""
+    """Run folder that train_agent.py wrote."""
     output: Path = Path("comparison.png")
     """Picture to write."""
 
@@ -46,10 +45,9 @@ def main() -> None:
     for name in ("backbone_options", "constants"):
         if environment[name] is not None:
             environment[name] = tuple(map(tuple, environment[name]))
-    with warnings.catch_warnings():  # about training, which is over
-        warnings.simplefilter("ignore")
-        policy = ALGORITHMS[settings["options"]["algo"]].cls.load(options.run_dir / "policy.zip", device="cpu")
-    evaluator = Evaluator(EnvConfig(**environment), ROWS)
+    config = EnvConfig(**environment)
+    policy = find_controller(str(options.run_dir)).build(config)
+    evaluator = Evaluator(config, ROWS)
     # The first held-out starts, chosen before anything was seen of them.
     instances = evaluator.suite.instances("test")[:ROWS]
     codec = evaluator.codec
