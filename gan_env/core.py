@@ -77,9 +77,10 @@ class BalanceCore:
             device=self.device,
             precision=config.precision,
         )
-        self._constants = {
+        self.constants = {
             name: torch.full((size,), float(value), device=self.device) for name, value in constants.items()
         }
+        """Knobs that the agent does not turn, ``(N,)`` each; whoever owns the environment may, between two steps."""
         self.observer = Observer(config.knobs, config.groups, config.history, size, self.device)
         self.proxies: dict[str, Proxy] = {}
         """By data set, made when first needed."""
@@ -137,7 +138,7 @@ class BalanceCore:
         self.decisions[chosen] += 1
         horizon = np.array([1 if one is None else one.decisions for one in self.instances])
         log_knobs, budget_left = to_device(self.device, self._log_knobs, 1.0 - self.decisions / horizon)
-        knobs = {name: 10 ** log_knobs[:, index] for index, name in enumerate(self.config.knobs)} | self._constants
+        knobs = {name: 10 ** log_knobs[:, index] for index, name in enumerate(self.config.knobs)} | self.constants
         active = torch.zeros(self.size, dtype=torch.bool)
         active[chosen] = True
         stats = self.population.update(knobs, self.task.updates_per_step, None if active.all() else active)
