@@ -49,7 +49,7 @@ class Apfl:
     """Weight of the past in a perception."""
     forgetting = 0.95
     """Weight of a decision's evidence at the next one."""
-    haste = 0.5
+    haste = 0.25
     """Share of the way to the targets that a decision's moves should bring."""
     damping = 0.03
     """Keeps moves small where no knob has an effect; squared accuracy per squared large move."""
