@@ -13,7 +13,6 @@ from agents.predictors import Predictor
 from gan_env import ActionCodec, EnvConfig, GanInstance
 from gan_env.core import BalanceCore
 from gan_env.mixed import MixedCore, make_core
-from gan_env.observation import Observer
 
 
 @dataclass(frozen=True)
@@ -45,8 +44,8 @@ class Evaluator:
     def __init__(self, config: EnvConfig, num_envs: int) -> None:
         self.config = config
         self.suite = config.resolved_suite()
-        self.codec = ActionCodec(config.action_type, config.knobs, config.moves)
-        self.observation_names = Observer(config.knobs, config.groups, config.history, 1).names
+        self.codec = config.codec()
+        self.observation_names = config.observer().names
         """One name for each entry of an observation."""
         tasks = self.suite.all_tasks()
         self._relative = len({task.data for task in tasks}) > 1

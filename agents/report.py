@@ -11,6 +11,7 @@ from rich.table import Table
 
 from agents.evaluation import EpisodeRecord
 from agents.statistics import Summary, paired_interval
+from gan_backbones.metrics import Score
 from gan_env import GanInstance
 
 
@@ -59,6 +60,15 @@ def comparison_table(
             difference = f"{_number(value)} [{_number(low)}, {_number(high)}]"
         interval = f"[{_number(summary.ci95[0])}, {_number(summary.ci95[1])}]"
         table.add_row(name, _number(summary.median), _number(summary.iqm), interval, _number(summary.p90), difference)
+    return table
+
+
+def score_table(scores: Sequence[Score], title: str) -> Table:
+    """All scores of one set of images or points, one a row."""
+    table = Table("number", "value", "\u00b1", "real images", "better", title=title)
+    for score in scores:
+        spread, reached = ("" if number is None else f"{number:.4g}" for number in (score.error, score.real))
+        table.add_row(score.name, f"{score.value:.4g}", spread, reached, score.better)
     return table
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import json
 import math
 import operator
 import warnings
@@ -22,7 +21,7 @@ from agents.evaluation import Evaluator, finals
 from agents.presets import ALGORITHMS
 from agents.statistics import interquartile_mean
 from agents.vec_env import SB3VecEnv
-from gan_env import EnvConfig, GanBalanceVectorEnv, GanInstance
+from gan_env import GanBalanceVectorEnv, GanInstance
 
 
 def make_training_env(num_envs: int, env_options: Mapping[str, Any]) -> SB3VecEnv:
@@ -85,26 +84,6 @@ def _noise(deviation: object, shape: tuple[int, ...] | None) -> NormalActionNois
         raise ValueError(f"action_noise must be a standard deviation above 0, not {deviation!r}")
     assert shape is not None
     return NormalActionNoise(np.zeros(shape), np.full(shape, float(deviation)))
-
-
-def load_run(run_dir: Path) -> tuple[BaseAlgorithm, EnvConfig, dict[str, Any]]:
-    """The policy of a run folder that ``train_agent.py`` wrote, its environment on this machine, and ``config.json``.
-
-    Raises ``ValueError`` in one line for a folder that is none. The policy is unpickled: load your own runs only.
-    """
-    try:
-        settings = json.loads((run_dir / "config.json").read_text())
-        environment = settings["environment"] | {"cache_dir": None, "progress": True, "device": "cpu"}
-        for name in ("backbone_options", "constants"):
-            if environment[name] is not None:
-                environment[name] = tuple(map(tuple, environment[name]))
-        algorithm = ALGORITHMS[settings["options"]["algo"]]
-        with warnings.catch_warnings():  # about training, which is over
-            warnings.simplefilter("ignore")
-            model = algorithm.cls.load(run_dir / "policy.zip", device="cpu")
-    except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{run_dir} is no run folder of train_agent.py: {error}") from None
-    return model, EnvConfig(**environment | {"knobs": tuple(environment["knobs"])}), settings
 
 
 class ChooseByValidation(BaseCallback):

@@ -132,7 +132,7 @@ class Lane:
                 real_verdicts = verdicts[0].detach()
                 terms = self._loss.discriminator(*verdicts)
                 loss = loss + self._squeeze(knobs[auxiliary.knob]) * sum(term.mean(-1) for term in terms)
-            # A head that no term asks stays as it is.
+            # A head that no term asks stays as it is, and so does a scale that is not computed.
             gradients = torch.autograd.grad(loss.sum(), discriminator_leaves, materialize_grads=True)
             adam_step(matrices[1], flatten_gradients(gradients, self.count), states[1], knobs["lr_d"], betas, gates[1])
             logits.real[:, step] = real_logits.detach()
@@ -147,7 +147,7 @@ class Lane:
                 verdict = discriminator.auxiliary(fake_features).to(dtype)
                 verdict_loss = self._loss.generator(real_verdicts, verdict).mean(-1)
                 loss = loss + self._squeeze(knobs[auxiliary.knob]) * verdict_loss
-            gradients = torch.autograd.grad(loss.sum(), generator_leaves)
+            gradients = torch.autograd.grad(loss.sum(), generator_leaves, materialize_grads=True)
             adam_step(matrices[0], flatten_gradients(gradients, self.count), states[0], knobs["lr_g"], betas, gates[0])
         return logits
 

@@ -50,11 +50,15 @@ class MspgOptions:
     """A second head of the discriminator, on feature maps; it needs the knob ``aux_weight`` to be trained."""
     progression: bool = True
     """Images at every scale, and the knob ``stage``; off: the finest alone."""
+    scales: int = len(_RESOLUTIONS) + 1
+    """Scales that are computed, at most, from that of 8 pixels on; finer ones have parameters that lie idle."""
 
     def __post_init__(self) -> None:
         require_sizes("mspg", self)
         if not (self.local_flow or self.global_flow):
             raise ValueError("mspg: at least one of local_flow and global_flow must be on")
+        if not self.progression and self.scales <= len(_RESOLUTIONS):
+            raise ValueError("mspg: without progression there is one scale; leave scales at its default")
 
 
 class MspgGenerator(nn.Module):
@@ -63,7 +67,8 @@ class MspgGenerator(nn.Module):
     A projection to 4x4; at every scale a :class:`~gan_backbones.layers.Gctdrn`, then a transposed convolution to the
     next map. The first block is handed an embedding of the latents. Another transposed convolution of each map adds
     detail to the image of the scale before, enlarged; tanh of the sum comes last. Images therefore have twice the
-    resolution of their maps, and no block works at the finest resolution, which is what would cost most.
+    resolution of their maps, and no block works at the finest resolution, which is what would cost most. Scales beyond
+    the option ``scales`` cost nothing; the last computed image is enlarged in their place.
     """
 
     stage: Tensor
@@ -82,6 +87,8 @@ class MspgGenerator(nn.Module):
         self.enlarge = nn.ModuleList(UpConv2d(width, finer, bias=False) for width, finer in itertools.pairwise(widths))
         shown = widths if options.progression else widths[-1:]
         self.to_image = nn.ModuleList(UpConv2d(width, channels) for width in shown)
+        self.computed = min(options.scales, len(widths))
+        """Scales that are computed."""
         if options.progression:
             self.register_buffer("stage", torch.ones(()))
 
@@ -89,10 +96,13 @@ class MspgGenerator(nn.Module):
         image, *details = self._details(latents)
         for fade, detail in zip(_fades(self), details, strict=True):
             image = upsample(image) + per_row(fade) * detail
-        return image.tanh()
+        image = image.tanh()
+        for _ in range(len(self.blocks) - self.computed):
+            image = upsample(image)
+        return image
 
     def scales(self, latents: Tensor) -> list[Tensor]:
-        """Images of every scale, from coarse to fine, whatever the stage: ``(..., batch, C, r, r)`` each."""
+        """Images of every computed scale, from coarse to fine, whatever the stage: ``(..., batch, C, r, r)`` each."""
         image, *details = self._details(latents)
         images = [image]
         for detail in details:
@@ -103,13 +113,13 @@ class MspgGenerator(nn.Module):
         maps = self.stem(latents).unflatten(-1, self.stem_shape)
         context = latents if self.embedding is None else self.embedding(latents)
         outputs = []
-        for index, block in enumerate(self.blocks):
+        for index in range(self.computed):
             if index:
                 maps = self.enlarge[index - 1](maps)
-            maps, context = block(maps, context)
+            maps, context = self.blocks[index](maps, context)
             outputs.append(maps)
-        shown = outputs[-len(self.to_image) :]
-        return [to_image(maps) for to_image, maps in zip(self.to_image, shown, strict=True)]
+        shown = outputs[-len(self.to_image) :]  # without progression the last alone
+        return [self.to_image[index](maps) for index, maps in enumerate(shown)]
 
 
 class AuxiliaryHead(nn.Module):
@@ -140,7 +150,8 @@ class MspgDiscriminator(nn.Module):
 
     It makes the box pyramid of its input itself. From the finest scale down, strided convolutions with spectral norm
     halve the map; the next coarser scale, through a strided convolution of its own, is added to it. The features are
-    the last 4x4 map, flattened; a linear head judges them, and an :class:`AuxiliaryHead` a second time.
+    the last 4x4 map, flattened; a linear head judges them, and an :class:`AuxiliaryHead` a second time. Scales beyond
+    the option ``scales`` are averaged away unseen.
     """
 
     stage: Tensor
@@ -156,14 +167,17 @@ class MspgDiscriminator(nn.Module):
         self.head = Linear(widths[0] * _STEM * _STEM, 1, spectral_norm=True, init_std=0.02)
         self.second_head = AuxiliaryHead(widths[0], options.width) if options.auxiliary else None
         self.channels = widths[0]
+        self.computed = min(options.scales, len(widths))
+        """Scales that are computed."""
         if options.progression:
             self.register_buffer("stage", torch.ones(()))
 
     def features(self, samples: Tensor) -> Tensor:
         levels = pyramid(samples, len(self.from_image))
-        maps: Tensor = self.from_image[-1](levels[-1])
+        seen = min(self.computed, len(levels)) - 1
+        maps: Tensor = self.from_image[seen](levels[seen])
         fades = _fades(self)
-        for index in reversed(range(len(self.reduce))):
+        for index in reversed(range(self.computed - 1)):
             maps = self.reduce[index](F.leaky_relu(maps, 0.2))
             if fades:
                 fade = per_row(fades[index])
@@ -187,9 +201,9 @@ class MspgDiscriminator(nn.Module):
 
 
 def _fades(network: MspgGenerator | MspgDiscriminator) -> list[Tensor]:
-    """How far each scale but the coarsest has come in; none without progression."""
+    """How far each computed scale but the coarsest has come in; none without progression."""
     ends = network.to_image if isinstance(network, MspgGenerator) else network.from_image
-    return fade_in(network.stage, len(ends)) if len(ends) > 1 else []
+    return fade_in(network.stage, len(ends))[: network.computed - 1] if len(ends) > 1 else []
 
 
 def _widths(resolution: int, width: int) -> list[int]:

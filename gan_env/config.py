@@ -14,7 +14,7 @@ from gan_backbones.population import OPTIONAL_KNOBS, STRATEGIES
 from gan_backbones.precision import check_precision
 from gan_env.instances import Suite, Task, get_suite
 from gan_env.knobs import DEFAULT_KNOBS, DEFAULT_MOVES, KNOBS, ActionCodec, parse_knobs
-from gan_env.observation import parse_groups
+from gan_env.observation import Observer, parse_groups
 from gan_env.reward import TERMS, parse_reward
 
 
@@ -97,7 +97,7 @@ class EnvConfig:
         if self.loss is not None and self.loss not in LOSSES:
             raise ValueError(f"unknown loss {self.loss!r}; known: {', '.join(LOSSES)}")
         get_suite(self.suite)
-        ActionCodec(self.action_type, self.knobs, self.moves)
+        self.codec()
         object.__setattr__(self, "moves", tuple(self.moves))
         groups = parse_groups(self.observation)
         weights = parse_reward(self.reward)
@@ -122,6 +122,14 @@ class EnvConfig:
     @property
     def groups(self) -> tuple[str, ...]:
         return parse_groups(self.observation)
+
+    def codec(self) -> ActionCodec:
+        """What reads the actions."""
+        return ActionCodec(self.action_type, self.knobs, self.moves)
+
+    def observer(self, size: int = 1, device: torch.device | str = "cpu") -> Observer:
+        """A fresh observer of ``size`` GANs on ``device``."""
+        return Observer(self.knobs, self.groups, self.history, size, device)
 
     def resolved_suite(self) -> Suite:
         """The suite with this configuration's overrides, which go for each of its tasks."""

@@ -19,7 +19,7 @@ from gan_backbones.data import DataSet
 from gan_env.config import EnvConfig
 from gan_env.instances import GanInstance, Task
 from gan_env.knobs import KNOBS, ActionCodec
-from gan_env.observation import Measurement, Observer, before_training
+from gan_env.observation import Measurement, before_training
 from gan_env.quality import Grader, Proxy, cached_data, make_grader, make_proxy
 from gan_env.reward import parse_reward, reward_terms
 from gan_env.transfer import merge, to_device, to_host
@@ -62,7 +62,7 @@ class BalanceCore:
         self.task = task = self.suite.tasks[0] if task is None else task
         self.key = task.population_key()
         self.device = torch.device(config.device)
-        self.codec = ActionCodec(config.action_type, config.knobs, config.moves)
+        self.codec = config.codec()
         shape, options = self._load(task.data).sample_shape, dict(task.backbone_options)
         build(task.backbone, shape, **options)  # a clear error comes before anything is allocated
         constants = dict(config.constants)
@@ -77,10 +77,11 @@ class BalanceCore:
             device=self.device,
             precision=config.precision,
         )
-        self._constants = {
+        self.constants = {
             name: torch.full((size,), float(value), device=self.device) for name, value in constants.items()
         }
-        self.observer = Observer(config.knobs, config.groups, config.history, size, self.device)
+        """Knobs that the agent does not turn, ``(N,)`` each; whoever owns the environment may, between two steps."""
+        self.observer = config.observer(size, self.device)
         self.proxies: dict[str, Proxy] = {}
         """By data set, made when first needed."""
         self._graders: dict[str, Grader] = {}
@@ -137,7 +138,7 @@ class BalanceCore:
         self.decisions[chosen] += 1
         horizon = np.array([1 if one is None else one.decisions for one in self.instances])
         log_knobs, budget_left = to_device(self.device, self._log_knobs, 1.0 - self.decisions / horizon)
-        knobs = {name: 10 ** log_knobs[:, index] for index, name in enumerate(self.config.knobs)} | self._constants
+        knobs = {name: 10 ** log_knobs[:, index] for index, name in enumerate(self.config.knobs)} | self.constants
         active = torch.zeros(self.size, dtype=torch.bool)
         active[chosen] = True
         stats = self.population.update(knobs, self.task.updates_per_step, None if active.all() else active)

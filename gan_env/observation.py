@@ -253,6 +253,17 @@ def feature_table(knobs: Sequence[str], shown: Sequence[str]) -> tuple[Feature, 
     )
 
 
+def columns_of(names: Sequence[str], wanted: Sequence[str]) -> list[int]:
+    """Places of entries in an observation whose entries are named ``names``.
+
+    Raises ``ValueError`` for one that is not there.
+    """
+    missing = [name for name in wanted if name not in names]
+    if missing:
+        raise ValueError(f"the observation does not show {missing[0]!r}; it shows {', '.join(names)}")
+    return [names.index(name) for name in wanted]
+
+
 class Observer:
     """Turns measurements into observation vectors and keeps the history of each row.
 

@@ -28,7 +28,6 @@ from gan_env.config import EnvConfig
 from gan_env.core import BalanceCore, StepResult
 from gan_env.instances import GanInstance, Task
 from gan_env.knobs import ActionCodec
-from gan_env.observation import Observer
 from gan_env.quality import cached_data
 
 ROWS_PER_PROCESS = 8
@@ -59,8 +58,8 @@ class RemoteCore:
         self.suite = config.resolved_suite()
         self.task = task
         self.key = task.population_key()
-        self.codec = ActionCodec(config.action_type, config.knobs, config.moves)
-        self.observer = Observer(config.knobs, config.groups, config.history, 1)
+        self.codec = config.codec()
+        self.observer = config.observer()
         self.instances: list[GanInstance | None] = [None] * size
         self.decisions = np.zeros(size, dtype=np.int64)
         self._observations = self.observer.vector.repeat(size, 1).numpy()

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from agents.cli import fail_in_one_line
 from agents.evaluation import Evaluator
 from agents.predictors import NoopPredictor, Predictor
-from agents.sb3 import load_run
+from agents.trained import load_run
 from gan_env.render import draw_samples
 
 ROWS = 4
@@ -27,7 +27,7 @@ class Options:
     """Options of compare_pictures.py."""
 
     run_dir: tyro.conf.Positional[Path]
-    """Run folder that train_agent.py wrote on this machine."""
+    """Run folder that train_agent.py wrote."""
     output: Path = Path("comparison.png")
     """Picture to write."""
 

@@ -16,15 +16,15 @@ from pathlib import Path
 
 import tyro
 from rich.console import Console
-from rich.table import Table
 from torch import Tensor
 
 from agents.cli import fail_in_one_line, join_data_dir
+from agents.report import score_table
 from agents.run_folder import provenance
 from gan_backbones import load_gan
 from gan_backbones.data import DataSet, load_data
 from gan_backbones.files import write_atomically
-from gan_backbones.metrics import Score, Subject, make_extractor, score_images
+from gan_backbones.metrics import Subject, make_extractor, score_images
 from gan_backbones.metrics.generated import draw_images, read_images_of
 from gan_backbones.metrics.scores import as_record, check_measures
 from gan_env.config import check_device
@@ -82,7 +82,7 @@ def main() -> None:
         progress=options.progress,
     )
     scores = score_images(subject, names)
-    Console().print(table(scores, data.name, len(subject.real_images)))
+    Console().print(score_table(scores, f"against {len(subject.real_images)} images of {data.name}"))
     if options.json is not None:
         record = {
             "scores": as_record(scores),
@@ -118,15 +118,6 @@ def load_both(options: Options) -> tuple[Tensor, DataSet]:
     generator = generator.to(options.device)
     images = draw_images(generator, meta.latent_size, count, seed=seed, device=options.device, progress=progress)
     return images, data
-
-
-def table(scores: list[Score], data: str, real: int) -> Table:
-    """All scores, one a row."""
-    result = Table("number", "value", "\u00b1", "real images", "better", title=f"against {real} images of {data}")
-    for score in scores:
-        spread, reached = ("" if number is None else f"{number:.4g}" for number in (score.error, score.real))
-        result.add_row(score.name, f"{score.value:.4g}", spread, reached, score.better)
-    return result
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import tyro
 
 from agents.cli import fail_in_one_line
 from agents.policies.export import export_policy
-from agents.sb3 import load_run
+from agents.trained import load_run
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Options:
     """Options of export_policy.py."""
 
     run_dir: tyro.conf.Positional[Path]
-    """Run folder that train_agent.py wrote; it is unpickled, so take your own."""
+    """Run folder that train_agent.py wrote."""
     output: Path | None = None
     """File to write, NAME.safetensors; by default policy.safetensors in the run folder."""
 
@@ -32,7 +32,7 @@ def main() -> None:
     output = options.output or options.run_dir / "policy.safetensors"
     if output.suffix != ".safetensors":
         raise ValueError(f"--output must end with .safetensors, not {output.name!r}")
-    model, config, settings = load_run(options.run_dir)
+    policy, config, settings = load_run(options.run_dir)
     seen = _read(options.run_dir / "features_seen.json")
     if seen is None:
         print("no features_seen.json: the bounds of the features stand for what was seen in training")
@@ -40,9 +40,9 @@ def main() -> None:
     training = {name: settings[name] for name in kept if name in settings}
     for name in ("validation", "evaluation"):
         training[name] = _read(options.run_dir / f"{name}.json")
-    policy = export_policy(model, config, seen, training)
+    exported = export_policy(policy, config, seen, training)
     try:
-        policy.save(output)
+        exported.save(output)
     except OSError as error:
         raise ValueError(f"cannot write {output}: {error.strerror}") from None
     print(f"wrote {output} ({output.stat().st_size:,} bytes): {', '.join(config.knobs)}, {config.action_type}")

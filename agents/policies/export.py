@@ -9,8 +9,7 @@ from typing import Any
 from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
 from sb3_contrib.common.torch_layers import BatchRenorm
 from sb3_contrib.qrdqn.policies import QRDQNPolicy
-from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 from stable_baselines3.common.torch_layers import FlattenExtractor
 from stable_baselines3.dqn.policies import DQNPolicy
 from stable_baselines3.td3.policies import TD3Policy
@@ -27,12 +26,12 @@ _MARGIN = 0.1
 
 
 def export_policy(
-    model: BaseAlgorithm,
+    policy: BasePolicy,
     config: EnvConfig,
     seen: Mapping[str, tuple[float, float]] | None = None,
     training: Mapping[str, Any] | None = None,
 ) -> Policy:
-    """The greedy policy of ``model``, trained in environments of ``config``.
+    """The greedy form of ``policy``, trained in environments of ``config``.
 
     ``seen`` holds the lowest and highest value of each feature in training, before clipping, as
     :meth:`~gan_env.core.BalanceCore.features_seen` gives it; the table's bounds stand in for what is missing.
@@ -40,7 +39,7 @@ def export_policy(
     """
     layers: list[Layer] = []
     weights: dict[str, Tensor] = {}
-    for module in _modules(model.policy):
+    for module in _modules(policy):
         layer, tensors = _describe(module)
         weights |= {f"layers.{len(layers)}.{name}": tensor.detach().clone() for name, tensor in tensors.items()}
         layers.append(layer)

@@ -85,7 +85,8 @@ def test_an_episode_is_replayed_by_hand(exact_core, action_type, groups):
 @pytest.mark.parametrize("name", ["ppo", "dqn", "recurrentppo"])
 def test_an_episode_of_a_learner_is_replayed_by_hand(exact_core, name):
     env = make_training_env(2, SMALL)
-    policy = export_policy(build_model(name, env, 0, get_preset(name, "ring").algorithm), env.env.config)
+    model = build_model(name, env, 0, get_preset(name, "ring").algorithm)
+    policy = export_policy(model.policy, env.env.config)
     env.close()
     policy.spec = dataclasses.replace(policy.spec, seen=dict.fromkeys(policy.spec.seen, WIDE))
     assert ALGORITHMS[name].action_types[0] == policy.spec.action_type

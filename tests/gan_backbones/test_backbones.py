@@ -114,6 +114,7 @@ BAD_BUILDS = {
     "points for scales": ("mspg", (2,), {}, "makes images.*use 'mlp'"),
     "too large": ("mspg", (3, 256, 256), {}, "square images of 16, 32, 64, 128 pixels, not 256x256"),
     "a switch that is none": ("mspg", (3, 16, 16), {"lite": 1}, "mspg: lite must be true or false, not 1"),
+    "one scale of one": ("mspg", (3, 16, 16), {"progression": False, "scales": 1}, "without progression there is one"),
     "nothing left": ("mspg", (3, 16, 16), {"local_flow": False, "global_flow": False}, "at least one of local_flow"),
     "not square": ("dcgan", (3, 16, 32), {}, "square.*16x32"),
 }

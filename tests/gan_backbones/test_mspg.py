@@ -1,9 +1,11 @@
 """The progressive two-flow pair: scales, switches, and the head that looks for a lack of diversity."""
 
+import copy
 import itertools
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from gan_backbones import GanPopulation, ReplicaSetup, build, initialise
 from gan_backbones.layers import average_pool, dead_branches, fusion_weights, upsample
@@ -67,6 +69,42 @@ def test_parts_of_scales_that_are_not_shown_get_no_gradient():
         for parts in (pair.generator.to_image, pair.discriminator.from_image)
     ]
     assert shown == [[True, True, False]] * 2
+
+
+@pytest.mark.parametrize("scales", [1, 2])
+def test_scales_that_are_not_shown_need_not_be_computed(scales):
+    """The same images and logits at a stage that hides them, for less."""
+    latents, images = normal(3, 4), normal(3, *SHAPE)
+    results, flops = [], []
+    for options in ({}, {"scales": scales}):
+        pair = make(**options)
+        for network in (pair.generator.eval(), pair.discriminator.eval()):
+            network.stage.fill_(2.0 ** (scales - 3))
+        with FlopCounterMode(display=False) as counter:
+            results.append((pair.generator(latents), pair.discriminator(images)))
+        flops.append(counter.get_total_flops())
+        assert len(pair.generator.scales(latents)) == options.get("scales", 3)
+    close(results[0][0], results[1][0])
+    close(results[0][1], results[1][1])
+    assert flops[1] < 0.75 * flops[0]
+
+
+@pytest.mark.parametrize("strategy", ["looped", "stacked"])
+def test_scales_that_are_not_computed_lie_idle(strategy, tiny_backbone):
+    shape, sizes, data = tiny_backbone("mspg")
+    population = GanPopulation(
+        lambda: build("mspg", shape, **sizes, scales=1), 2, batch_size=4, strategy=strategy, knobs=("stage",), workers=1
+    )
+    population.reset([0, 1], [ReplicaSetup(seed, data) for seed in (1, 2)])
+    before = [dict(network.state_dict()) for network in map(copy.deepcopy, population.networks(1))]
+    population.update(knobs(population, 1e-2, stage=torch.full((2,), 0.5)), 2)
+    generator, discriminator = population.networks(1)
+    for network, old, idle in (
+        (generator, before[0], ("blocks.1.", "to_image.1.", "enlarge.")),
+        (discriminator, before[1], ("from_image.1.", "reduce.", "second_head.")),
+    ):
+        for name, parameter in network.named_parameters():
+            assert torch.equal(parameter, old[name]) == name.startswith(idle), name
 
 
 @every_form

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from agents.balancer import Balancer
-from agents.sb3 import load_run
+from agents.trained import load_run
 
 TINY = ["--num-envs", "4", "--total-timesteps", "64", "--env", "decisions=4", "updates_per_step=2"]
 
@@ -39,4 +39,4 @@ def test_mistakes_are_told_in_one_line(run_script, capsys, tmp_path):
     (tmp_path / "half" / "config.json").write_text("{}")
     assert run_script("export_policy", "half") == 2
     errors = capsys.readouterr().err
-    assert errors.count("\n") == 3 and "nowhere is no run folder" in errors and ".safetensors" in errors
+    assert errors.count("\n") == 3 and "'nowhere' is no run folder" in errors and ".safetensors" in errors

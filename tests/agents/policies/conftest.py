@@ -27,4 +27,9 @@ def make_model():
 @pytest.fixture
 def make_policy(make_model):
     """make_policy(algorithm, **options) -> an untrained policy, exported."""
-    return lambda name="ppo", **options: export_policy(*make_model(name, **options))
+
+    def make_policy(name="ppo", **options):
+        model, config = make_model(name, **options)
+        return export_policy(model.policy, config)
+
+    return make_policy

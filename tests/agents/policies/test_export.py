@@ -49,7 +49,7 @@ def agree(policy, model, observations):
 def test_every_algorithm_gives_the_same_greedy_actions(make_model, name, action_type):
     model, config = make_model(name, action_type=action_type)
     shake(model)
-    actions = agree(export_policy(model, config), model, draw(model))
+    actions = agree(export_policy(model.policy, config), model, draw(model))
     assert len(np.unique(actions, axis=0)) > 3, "a policy that always says the same proves nothing"
 
 
@@ -60,7 +60,7 @@ def test_state_dependent_exploration_is_exported(make_model, name):
     squashed = {"squash_output": True} if name in ("ppo", "a2c") else {}
     model = make_sb3(name, env, 0, {"use_sde": True, "policy_kwargs": {"net_arch": [8]} | squashed})
     shake(model)
-    agree(export_policy(model, config), model, draw(model))
+    agree(export_policy(model.policy, config), model, draw(model))
 
 
 def test_other_activations_are_exported_and_odd_ones_refused(make_model):
@@ -69,12 +69,13 @@ def test_other_activations_are_exported_and_odd_ones_refused(make_model):
     for activation in (nn.ReLU, nn.ELU, nn.SiLU):
         model = make_sb3("ppo", env, 0, {"policy_kwargs": {"activation_fn": activation}})
         shake(model)
-        agree(export_policy(model, config), model, draw(model))
+        agree(export_policy(model.policy, config), model, draw(model))
     model = make_sb3("ppo", env, 0, {"policy_kwargs": {"activation_fn": nn.Softplus}})
     with pytest.raises(ValueError, match=r"layer Softplus.* cannot be exported"):
-        export_policy(model, config)
+        export_policy(model.policy, config)
 
 
 def test_a_policy_that_sees_the_proxy_is_refused(make_model):
+    model, config = make_model("ppo", observation="quality")
     with pytest.raises(ValueError, match="quality proxy"):
-        export_policy(*make_model("ppo", observation="quality"))
+        export_policy(model.policy, config)

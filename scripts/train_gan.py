@@ -1,0 +1,330 @@
+"""Train one GAN, its knobs turned by a rule or by a trained agent, and score it.
+
+Any backbone on any data set. Controllers: none leaves the knobs alone; cosine is a schedule of the rates; apfl watches
+the accuracies; a run folder of train_agent.py is asked what to do. docs/train-gan.md tells more.
+
+Example: python scripts/train_gan.py --data faces --resolution 32 --controller cosine --updates 4000
+Example: python scripts/train_gan.py --backbone mspg --backbone-options width=16 lite=True --grow 0.5 --controller apfl
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+import tyro
+from rich.console import Console
+from torch import nn
+from torch.utils.tensorboard.writer import SummaryWriter
+from tqdm import tqdm
+
+from agents.cli import fail_in_one_line, join_data_dir, parse_overrides
+from agents.controllers import find_controller
+from agents.gan_training import GanTraining
+from agents.growth import Growth, scales_of
+from agents.report import score_table
+from agents.run_folder import RunFolder, provenance
+from gan_backbones.layers import dead_branches, fusion_weights
+from gan_backbones.metrics import Score, Subject, make_extractor, score_images
+from gan_backbones.metrics.generated import draw_images
+from gan_backbones.metrics.scores import as_record, check_measures
+from gan_backbones.mspg import MspgGenerator
+from gan_env import KNOBS, EnvConfig
+from gan_env.core import StepResult
+from gan_env.instances import Task
+from gan_env.knobs import RATE_KNOBS
+from gan_env.observation import parse_groups
+from gan_env.quality import cached_data
+from gan_env.render import draw_samples
+
+_SHOWN_IMAGES, _SHOWN_POINTS = 64, 512
+_CHUNK = 256  # samples that are generated at once
+_PROXY_SAMPLES = 256  # of the diversity that a rule may see
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of train_gan.py."""
+
+    data: str = "faces"
+    """Data set, folder:PATH for your own images, or several as NAME+NAME; train_agent.py --list names all."""
+    data_dir: Path | None = None
+    """Folder of a data set that needs one: --data cifar10 --data-dir DIR is --data cifar10:DIR."""
+    resolution: int | None = None
+    """Pixels of a side; by default the data set's."""
+    backbone: str = "dcgan"
+    """Generator/discriminator pair; mlp is the one for points."""
+    backbone_options: tuple[str, ...] = ()
+    """Its options as NAME=VALUE, e.g. --backbone-options width=16 latent_size=64."""
+    loss: str = "nonsaturating"
+    """Adversarial loss."""
+    controller: str = "none"
+    """Who turns the knobs: none, cosine, apfl, or a run folder of train_agent.py."""
+    knobs: str | None = None
+    """What a rule may turn, by default lr_g,lr_d; a trained agent has its own."""
+    observation: str | None = None
+    """What a rule sees, by default default; with default+quality, apfl perceives the diversity, too."""
+    constants: tuple[str, ...] = ()
+    """Other knobs at a value, as NAME=VALUE, e.g. --constants r1_weight=0.1 aux_weight=0.1."""
+    lr_g: float = KNOBS["lr_g"].default
+    """Learning rate of the generator at the start."""
+    lr_d: float = KNOBS["lr_d"].default
+    """Learning rate of the discriminator at the start."""
+    batch_size: int = 16
+    """Real images per update, and as many generated ones."""
+    updates: int = 5000
+    """GAN updates; a multiple of --updates-per-decision."""
+    updates_per_decision: int = 20
+    """GAN updates between two decisions of the controller."""
+    grow: float = 0.0
+    """Share of the training in which mspg grows from 8 pixels to its resolution; 0: all scales from the start."""
+    ema_halflife: float = 0.0
+    """Updates after which weights count half in an average of the generator's, which is scored, too; 0: none."""
+    snapshots: int = 10
+    """How many times pictures are drawn, a distance is measured and the checkpoint is written."""
+    snapshot_samples: int = 1024
+    """Samples of such a distance."""
+    metrics: str = "fd,kid,prdc"
+    """Final scores of images, as for evaluate.py."""
+    extractor: str = "efficientnet-lite0@64/6"
+    """Network whose features the final scores compare, as for evaluate.py."""
+    samples: int = 5000
+    """Images of the final scores."""
+    real: int = 10_000
+    """Real images to compare with, at most."""
+    seed: int = 0
+    """Seed of weights, latents and batches."""
+    device: str = "cpu"
+    """Where the GAN trains: cpu, cuda or cuda:INDEX."""
+    precision: str = "float32"
+    """Of products in training: float32, bfloat16 or, on a GPU, tf32."""
+    run_dir: Path | None = None
+    """Folder to write, new or empty; by default runs/gan-DATA-BACKBONE-CONTROLLER-SEED-TIME."""
+    cache_dir: Path | None = None
+    """Where prepared data are kept; by default the user's cache folder."""
+    progress: bool = True
+    """Show progress bars."""
+
+    @property
+    def decisions(self) -> int:
+        """Decisions of the controller."""
+        return self.updates // self.updates_per_decision
+
+
+class Log:
+    """TensorBoard, ``stats.jsonl`` and warnings of one GAN in training."""
+
+    def __init__(self, folder: RunFolder, training: GanTraining, options: Options, console: Console) -> None:
+        self.writer = SummaryWriter(str(folder.path / "tensorboard"))
+        self._folder, self._training, self._console = folder, training, console
+        self._data = training.core.data_of(0)
+        draws = torch.Generator().manual_seed(options.seed)  # the same latents at every look
+        latents = torch.randn(options.snapshot_samples, training.core.population.latent_size, generator=draws)
+        self._latents = latents.to(options.device)
+        self._told: set[str] = set()
+
+    def decision(self, result: StepResult) -> None:
+        """What the training and the knobs did."""
+        update = self._training.updates
+        row = {name: float(value[0]) for name, value in result.infos["stats"].items()}
+        row |= {f"knob/{name}": float(value[0]) for name, value in result.infos["knobs"].items()}
+        row |= {f"knob/{name}": float(value[0]) for name, value in self._training.core.constants.items()}
+        for path, weights in fusion_weights(self._training.generator).items():
+            row |= {f"fusion/{path}/{branch}": float(weight) for branch, weight in weights.items()}
+        self._write({f"gan/{name}" if "/" not in name else name: value for name, value in row.items()}, update)
+
+    @torch.no_grad()
+    def look(self) -> float:
+        """Draw samples, measure distances, warn of dead branches; gives the distance of the present weights."""
+        core, update = self._training.core, self._training.updates
+        grader = core.grader(core.task.data)
+        distances = {}
+        for kind, generator in self._training.generators().items():
+            shown = self._latents[: _SHOWN_IMAGES if self._data.is_image else _SHOWN_POINTS]
+            pictures = {"samples": generator(shown)}
+            if isinstance(generator, MspgGenerator):
+                pictures |= {f"{images.shape[-1]} pixels": images for images in generator.scales(shown)}
+            for name, samples in pictures.items():
+                picture = draw_samples(samples.cpu(), self._data)
+                self.writer.add_image(f"{kind}/{name}", picture, update, dataformats="HWC")
+            samples = torch.cat([generator(chunk) for chunk in self._latents.split(_CHUNK)])
+            distances[f"{kind}/{grader.metric}"] = float(grader.grade(samples[None])[0])
+        self._write(distances, update)
+        for warning in dead_branches(self._training.generator):
+            branch = warning.partition(",")[0]
+            if branch not in self._told:
+                self._console.print(f"update {update}: warning: {warning}", style="yellow", highlight=False)
+            self._told.add(branch)
+        return next(iter(distances.values()))
+
+    @torch.no_grad()
+    def point_scores(self, generator: nn.Module) -> list[Score]:
+        """The grader's distance of points and, where the mixture is known, the share of its modes that are found."""
+        core = self._training.core
+        grader = core.grader(core.task.data)
+        samples = generator(self._latents)[None]
+        others = [Score(name, float(value[0]), "higher") for name, value in grader.details(samples).items()]
+        return [Score(grader.metric, float(grader.grade(samples)[0]), "lower"), *others]
+
+    def _write(self, numbers: Mapping[str, float], update: int) -> None:
+        for name, value in numbers.items():
+            self.writer.add_scalar(name, value, update)
+        self._folder.append_stats({"update": update, **numbers})
+
+
+def main() -> None:
+    train(tyro.cli(Options, description=__doc__))
+
+
+def train(options: Options) -> None:
+    """Prepare, train, score."""
+    check(options)
+    started = time.monotonic()
+    torch.set_num_threads(1)  # the population has threads of its own
+    console = Console(soft_wrap=False)
+    data_name = join_data_dir(options.data, options.data_dir) or options.data
+    data = cached_data(data_name, options.resolution, options.cache_dir, options.progress)
+    task = task_of(options, data_name)
+    growth = Growth(scales_of(task, data.sample_shape), options.grow) if options.grow else None
+    controller = find_controller(options.controller)
+    config = config_of(options, controller.settings, growth)
+    extractor = make_extractor(options.extractor).to(options.device)
+    name = f"gan-{options.data.partition(':')[0]}-{options.backbone}-{Path(options.controller).name}-{options.seed}"
+    folder = RunFolder(options.run_dir or Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}")
+    training = GanTraining(
+        config,
+        task,
+        task.instance(options.lr_g, options.lr_d, options.seed),
+        controller.build(config),
+        growth=growth,
+        ema_halflife=options.ema_halflife,
+    )
+    folder.create()
+    settings = {"options": dataclasses.asdict(options), "environment": dataclasses.asdict(config)}
+    folder.write_json("config.json", provenance(options.device) | settings)
+    console.print(f"writing {folder.path} (tensorboard --logdir {folder.path})", highlight=False)
+
+    log = Log(folder, training, options, console)
+    looks = {round(options.decisions * (index + 1) / options.snapshots) for index in range(options.snapshots)}
+    notes = {"data": data.name, "controller": options.controller, "seed": options.seed}
+    bar = tqdm(total=options.updates, unit="update", disable=None if options.progress else True, dynamic_ncols=True)
+    for decision in range(1, options.decisions + 1):
+        log.decision(training.step())
+        bar.update(options.updates_per_decision)
+        if training.ended:
+            break
+        if decision in looks:
+            bar.set_postfix_str(f"distance {log.look():.4g}")
+            training.save(folder.path, notes)
+    bar.close()
+    log.writer.close()
+    seconds = time.monotonic() - started
+
+    scores: dict[str, list[Score]] = {}
+    for weights, generator in training.generators().items() if training.ended is None else ():
+        if data.is_image:
+            images = draw_images(
+                generator,
+                training.core.population.latent_size,
+                options.samples,
+                seed=options.seed,
+                device=options.device,
+                progress=options.progress,
+            )
+            subject = Subject(
+                images,
+                data,
+                extractor,
+                real_count=options.real,
+                seed=options.seed,
+                cache_dir=options.cache_dir,
+                progress=options.progress,
+            )
+            scores[weights] = score_images(subject, options.metrics.split(","))
+        else:
+            scores[weights] = log.point_scores(generator)
+        console.print(score_table(scores[weights], f"{weights} weights against {data.name}"))
+    folder.write_json(
+        "evaluation.json",
+        {
+            "data": data.name,
+            "updates": training.updates,
+            "ended": training.ended,
+            "training_seconds": round(seconds, 1),
+            "scores": {weights: as_record(rows) for weights, rows in scores.items()},
+        },
+    )
+    if training.ended:
+        console.print(f"the GAN {training.ended} at update {training.updates}; nothing is scored", style="yellow")
+    training.close()
+
+
+def check(options: Options) -> None:
+    """Raise ``ValueError`` for numbers that make no sense."""
+    if min(options.updates, options.updates_per_decision) < 1 or options.updates % options.updates_per_decision:
+        raise ValueError(
+            f"--updates must be a multiple of --updates-per-decision, not {options.updates} of "
+            f"{options.updates_per_decision}"
+        )
+    if options.snapshots < 1 or min(options.samples, options.snapshot_samples) < 2:
+        raise ValueError("--snapshots must be at least 1, --samples and --snapshot-samples at least 2")
+    if not 0 <= options.ema_halflife < math.inf:
+        raise ValueError(f"--ema-halflife must be a number of updates, not {options.ema_halflife}")
+    if not 0 <= options.grow <= 1 - 1 / options.decisions:
+        raise ValueError(f"--grow must lie in [0, {1 - 1 / options.decisions:g}], so that the end sees every scale")
+    check_measures(options.metrics.split(","))
+
+
+def task_of(options: Options, data: str) -> Task:
+    """The training problem that the options describe."""
+    return Task(
+        data=data,
+        resolution=options.resolution,
+        backbone=options.backbone,
+        backbone_options=tuple(sorted(parse_overrides(options.backbone_options, "--backbone-options").items())),
+        batch_size=options.batch_size,
+        updates_per_step=options.updates_per_decision,
+        decisions=options.decisions,
+        metric="",
+        worst_grade=math.inf,
+        worst_proxy=10.0,
+        proxy_samples=_PROXY_SAMPLES,
+        grade_samples=options.snapshot_samples,
+        loss=options.loss,
+    )
+
+
+def config_of(options: Options, needed: Mapping[str, Any], growth: Growth | None) -> EnvConfig:
+    """The environment's options: what the controller needs, then the command line's."""
+    given = {name: getattr(options, name) for name in ("knobs", "observation") if getattr(options, name) is not None}
+    for name in given:
+        if name in needed:
+            raise ValueError(f"--{name} is for rules; {options.controller!r} was trained with {needed[name]!r}")
+    settings = {"knobs": RATE_KNOBS, "observation": "default"} | given | dict(needed)
+    constants = parse_overrides(options.constants, "--constants")
+    if growth is not None:
+        if "stage" in constants:
+            raise ValueError("--grow sets the knob 'stage'; leave it out of --constants")
+        constants["stage"] = growth.stage(0.0)
+    return EnvConfig(
+        **settings,
+        constants=tuple(constants.items()),
+        reward="stability",  # nobody looks at it, and it needs no proxy
+        measure_quality="quality" in parse_groups(settings["observation"]),
+        loss=options.loss,
+        device=options.device,
+        precision=options.precision,
+        cache_dir=options.cache_dir,
+        progress=options.progress,
+    )
+
+
+if __name__ == "__main__":
+    fail_in_one_line(main)
