@@ -1,4 +1,4 @@
-"""What a population that trains on a CPU asks of the process: threads, and memory that stays where it is."""
+"""What long work on a CPU asks of the process: threads, and memory that stays where it is."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ def available_cores() -> int:
 def keep_freed_memory() -> None:
     """Let the C library keep what is freed instead of giving it back to the system and asking for it again.
 
-    An update allocates the same tensors as the one before; handed out afresh, every page of them faults once more,
-    which takes up to a third of the time. Holds for the whole process: its memory stays as large as it once was. Does
-    nothing where the environment sets the allocator (``MALLOC_...``, ``LD_PRELOAD``), or where it is not glibc's.
+    An update, or a batch of images, allocates the same tensors as the one before; handed out afresh, every page of
+    them faults once more, which takes up to a third of the time. Holds for the whole process: its memory stays as large
+    as it once was. Does nothing where the environment sets the allocator (``MALLOC_...``, ``LD_PRELOAD``), or where it
+    is not glibc's.
     """
     if any(name.startswith("MALLOC_") for name in os.environ) or "LD_PRELOAD" in os.environ:
         return

@@ -23,6 +23,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from tqdm import tqdm
 
 from gan_backbones.tensor_file import digest_tensors
+from gan_backbones.threads import keep_freed_memory
 
 FEATURES = 1280
 """Width of EfficientNet-lite0's pooled features."""
@@ -242,6 +243,8 @@ def in_chunks(
     does not depend on the number of threads or cores.
     """
     chunks = rows.split(size)
+    if device.type == "cpu":
+        keep_freed_memory()
     with torch_threads(1), ThreadPoolExecutor(max_workers=2 if device.type == "cpu" else 1) as pool:
         results = pool.map(lambda chunk: work(chunk.to(device)).cpu(), chunks)
         return torch.cat(
