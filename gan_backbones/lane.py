@@ -82,6 +82,7 @@ class Lane:
     def count(self) -> int:
         return len(self.range)
 
+    @torch.enable_grad()  # whatever the caller's mode
     def update(
         self, knobs: Mapping[str, Tensor], betas: Tensor, pace: Tensor, noise: Noise, pool: Tensor
     ) -> TrainStats:

@@ -68,6 +68,8 @@ _LOSSES: dict[str, AdversarialLoss] = {}
 LOSSES: Mapping[str, AdversarialLoss] = _LOSSES
 
 
+@torch.inference_mode(False)
+@torch.enable_grad()
 def register_loss(loss: AdversarialLoss) -> None:
     """Add an entry to :data:`LOSSES`.
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from gan_backbones import LOSSES, OPTIONAL_KNOBS, REGULARISERS, AdversarialLoss, register_loss
+from gan_backbones import LOSSES, OPTIONAL_KNOBS, REGULARISERS, AdversarialLoss, losses, register_loss
 from gan_backbones.regularisers import (
     TEMPERATURE,
     AuxiliaryRegulariser,
@@ -92,6 +92,15 @@ def test_a_loss_that_cannot_train_is_refused(reason):
     with pytest.raises(ValueError, match="the generator term must be finite and unreduced"):
         register_loss(AdversarialLoss("mine", lambda r, f: (-r, f), lambda r, f: -f.mean()))
     assert "mine" not in LOSSES
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_a_loss_may_be_registered_where_nothing_is_differentiated(monkeypatch, mode):
+    monkeypatch.setattr(losses, "_LOSSES", {})
+    with mode():
+        register_loss(LOSSES["hinge"])
+        with pytest.raises(ValueError, match="has no gradient"):
+            register_loss(AdversarialLoss("mine", lambda r, f: (r.detach(), f.detach()), lambda r, f: -f))
 
 
 def test_a_taken_loss_name_is_refused():

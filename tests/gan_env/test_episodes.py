@@ -160,6 +160,15 @@ def test_relative_knobs_remember_the_start_of_the_episode(make_env):
         np.testing.assert_allclose(seen, [*moves / 2, (moves[-1] - math.log10(5)) / 2], atol=1e-6)
 
 
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+@every_id
+def test_the_callers_gradient_mode_does_not_matter(make_env, env_id, mode):
+    expected = play(make_env(env_id), [0, 0], seed=3)
+    with mode():
+        found = play(make_env(env_id), [0, 0], seed=3)
+    np.testing.assert_equal(found, expected)
+
+
 def test_pinning_does_not_disturb_the_stream_of_instances(make_env):
     env, twin = make_env(), make_env()
     for one in (env, twin):
