@@ -1,0 +1,115 @@
+"""The study of GAN loops that know nothing of this project."""
+
+import ast
+import importlib.util
+import json
+import math
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.agents.deployed import always
+
+ROOT = Path(__file__).parents[2]
+FILES = sorted(path for path in (ROOT / "examples" / "foreign_loops").glob("*.py") if path.stem != "command_line")
+
+
+@pytest.fixture
+def load(monkeypatch):
+    """load(path) -> the module in that file."""
+
+    def load(path):
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        module = importlib.util.module_from_spec(spec)
+        monkeypatch.setitem(sys.modules, path.stem, module)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
+
+
+@pytest.fixture
+def study(load, monkeypatch):
+    """The script, which trains in this process."""
+    module = load(ROOT / "scripts" / "foreign_loops.py")
+    monkeypatch.setattr(module, "train_all", lambda runs, label: {run: module.train(run) for run in runs})
+    return module
+
+
+def test_every_loop_is_in_the_study(study):
+    assert sorted(study.LOOPS) == [path.stem for path in FILES]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_loop_shares_no_code_but_the_balancer_and_the_measure(path):
+    for definition in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(definition) if isinstance(definition, ast.FunctionDef) else ():
+            if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] in ("agents", "gan_env", "gan_backbones"):
+                assert (definition.name, node.module) in {
+                    ("train", "agents.balancer"),
+                    ("distance", "gan_backbones.metrics"),
+                }
+    outside = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.Import | ast.ImportFrom)]
+    assert not {"agents", "gan_env", "gan_backbones"} & {
+        name.split(".")[0]
+        for node in outside
+        for name in ([node.module] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names])
+    }
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_loop_ends_as_its_seed_says_and_is_steered(load, path, tmp_path):
+    train = load(path).train
+    alone = train(1e-3, 1e-3, 0, updates=6)
+    assert math.isfinite(alone) and alone == train(1e-3, 1e-3, 0, updates=6) != train(1e-3, 1e-3, 1, updates=6)
+    always(0, decisions=2).save(tmp_path / "noop.safetensors")
+    always(3, decisions=2).save(tmp_path / "up.safetensors")
+    assert alone == train(1e-3, 1e-3, 0, updates=6, policy=str(tmp_path / "noop.safetensors"))
+    assert alone != train(1e-3, 1e-3, 0, updates=6, policy=str(tmp_path / "up.safetensors"))
+
+
+def test_the_table_by_hand(study):
+    def runs(lr_g, lr_d, policy, values):
+        return {study.Run("a", lr_g, lr_d, seed, policy, None): value for seed, value in enumerate(values)}
+
+    found = runs(1e-3, 1e-3, None, [2.0, 4.0, math.inf]) | runs(1e-3, 1e-2, None, [1.0, 5.0, 5.0])
+    assert study.best_pair(study.by_setting(found), "a") == (1e-3, 1e-3)
+    tuned = (1e-3, 1e-3)
+    finals = runs(*tuned, None, [1.0, 2.0, 3.0]) | runs(*tuned, "p", [2.0, 3.0, 9.0])
+    for start in study.BAD_STARTS:
+        finals |= runs(*start, None, [8.0, 8.0, 8.0]) | runs(*start, "p", [2.0, 2.4, 2.4])
+    *bad, good = study.compare("a", tuned, study.by_setting(finals), "p")
+    assert [row["tuned"] for row in (*bad, good)] == [False] * 4 + [True]
+    assert all((row["left_alone"], row["balanced"], row["ratio"]) == (8.0, 2.4, 1.2) for row in bad)
+    assert (good["ratio"], good["worst_ratio"], good["tuned_range"]) == (1.5, 4.5, [0.5, 1.5])
+
+
+def test_a_small_study_is_recorded(study, monkeypatch, tmp_path, capsys):
+    always(0, decisions=2).save(tmp_path / "noop.safetensors")
+    small = [
+        "--loops",
+        "moons_wgan_gp",
+        "--updates",
+        "4",
+        "--seeds",
+        "2",
+        "--tuning-seeds",
+        "1",
+        "--grid",
+        "1e-4",
+        "1e-3",
+    ]
+    arguments = [*small, "--policy", str(tmp_path / "noop.safetensors"), "--json", str(tmp_path / "out" / "study.json")]
+    monkeypatch.setattr(sys, "argv", ["foreign_loops.py", *arguments])
+    study.main()
+    record = json.loads((tmp_path / "out" / "study.json").read_text())
+    assert len(record["rows"]) == 5 and len(record["tuning"]) == 4 and len(record["runs"]) == 20
+    assert all(row["balanced"] == row["left_alone"] for row in record["rows"])  # this policy leaves the rates alone
+    assert "from the tuned rates 1.00 times (within their spread" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize("wrong", [["--loops", "nothing"], ["--seeds", "0"], ["--policy", "nobody"]])
+def test_mistakes_are_told_in_one_line(run_script, capsys, wrong):
+    assert run_script("foreign_loops", *wrong) == 2
+    assert capsys.readouterr().err.count("\n") == 1
