@@ -5,6 +5,7 @@ Example: python scripts/bench.py population --sizes 1 4 16
 Example: python scripts/bench.py attention --resolutions 32 64
 Example: python scripts/bench.py metrics --json docs/results/metrics/bench.json
 Example: python scripts/bench.py ral
+Example: python scripts/bench.py profile --device cuda --num-envs 64
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import tyro
-from benchmarks import attention, environment, metrics, population, ral
+from benchmarks import attention, environment, metrics, population, profiling, ral
 
 from agents.cli import fail_in_one_line
 
@@ -22,6 +23,7 @@ _RUN = {
     attention.AttentionOptions: attention.run,
     metrics.MetricsOptions: metrics.run,
     ral.RalBenchOptions: ral.run,
+    profiling.ProfileOptions: profiling.run,
 }
 
 
@@ -31,7 +33,8 @@ def main() -> None:
         | Annotated[population.PopulationOptions, tyro.conf.subcommand("population", description=population.__doc__)]
         | Annotated[attention.AttentionOptions, tyro.conf.subcommand("attention", description=attention.__doc__)]
         | Annotated[metrics.MetricsOptions, tyro.conf.subcommand("metrics", description=metrics.__doc__)]
-        | Annotated[ral.RalBenchOptions, tyro.conf.subcommand("ral", description=ral.__doc__)],
+        | Annotated[ral.RalBenchOptions, tyro.conf.subcommand("ral", description=ral.__doc__)]
+        | Annotated[profiling.ProfileOptions, tyro.conf.subcommand("profile", description=profiling.__doc__)],
         description=__doc__,
     )
     _RUN[type(options)](options)

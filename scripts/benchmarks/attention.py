@@ -24,9 +24,11 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from agents.run_folder import provenance
+from benchmarks.plain import synchronise
 from gan_backbones import initialise
 from gan_backbones.files import write_atomically
 from gan_backbones.layers import Dema
+from gan_env.config import check_device
 
 RIVAL = "self-attention"
 
@@ -43,6 +45,8 @@ class AttentionOptions:
     """Images at a time."""
     turns: int = 9
     """Turns."""
+    device: str = "cpu"
+    """Where they are computed: cpu, cuda or cuda:INDEX."""
     json: Path | None = None
     """File for the record."""
 
@@ -88,8 +92,11 @@ def _backward(module: nn.Module, x: Tensor) -> None:
 
 
 def _seconds(work: Callable[[nn.Module, Tensor], None], module: nn.Module, x: Tensor) -> float:
+    device = str(x.device)
+    synchronise(device)
     start = time.perf_counter()
     work(module, x)
+    synchronise(device)
     return time.perf_counter() - start
 
 
@@ -97,10 +104,14 @@ def run(options: AttentionOptions) -> None:
     """Measure, print and record."""
     if min(options.channels, options.batch_size, options.turns, *options.resolutions) < 1:
         raise ValueError("channels, resolutions, batch size and turns are 1 or more")
+    device = check_device(options.device)
     torch.set_num_threads(1)
     rows: list[dict[str, Any]] = []
     for pixels in options.resolutions:
-        entries = contenders(options.channels, pixels, options.batch_size)
+        entries = {
+            name: (module.to(device), x.to(device), flops)
+            for name, (module, x, flops) in contenders(options.channels, pixels, options.batch_size).items()
+        }
         times: dict[tuple[str, str], list[float]] = {}
         for turn in range(options.turns + 1):
             for name in list(entries) if turn % 2 == 0 else list(entries)[::-1]:
@@ -119,7 +130,7 @@ def run(options: AttentionOptions) -> None:
     Console().print(_table(rows, options))
     if options.json is not None:
         record = {"benchmark": "attention", "channels": options.channels, "batch_size": options.batch_size}
-        record |= {"threads": 1, "rows": rows} | provenance("cpu")
+        record |= {"threads": 1, "rows": rows} | provenance(options.device)
         write_atomically(options.json, (json.dumps(record, indent=1) + "\n").encode())
 
 
