@@ -1,0 +1,91 @@
+"""All numbers of one table of a comparison, computed once: the page, TensorBoard and the terminal show the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.decision import LEARNED, NOOP, ORACLE, Verdict, choose_policy, judge_across, judge_free, judge_rescue
+from agents.report.folder import Table
+from agents.statistics.crossed import CrossedBootstrap, profile_band
+from agents.statistics.reliable import performance_profile
+from agents.statistics.scores import Scale
+from agents.statistics.standings import Duel, Standing, duels, standings
+
+Floats = NDArray[np.float64]
+
+THRESHOLDS: Floats = np.round(np.linspace(-1.0, 1.5, 51), 2)
+"""Normalised scores at which a performance profile is computed."""
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """One table and what follows from it."""
+
+    table: Table
+    scale: Scale | None
+    standings: Mapping[str, Standing]
+    policy: str | None
+    """The learned method that is judged, chosen by validation."""
+    duels: Mapping[str, Duel]
+    """The policy against each of the others."""
+    verdicts: tuple[Verdict, ...]
+    profiles: Mapping[str, Floats]
+    """Share of scores above each of :data:`THRESHOLDS`."""
+    policy_band: tuple[Floats, Floats] | None
+    """Pointwise interval of the policy's profile."""
+
+    @property
+    def ranking(self) -> list[str]:
+        """Methods from best to worst: by score, or by median grade where there is none."""
+
+        def key(name: str) -> float:
+            standing = self.standings[name]
+            return standing.median if standing.score is None else -standing.score.value
+
+        return sorted(self.standings, key=key)
+
+
+def analyse(table: Table) -> Analysis:
+    """Statistics and verdicts of one table. What cannot be computed for lack of a method is left out."""
+    finals = table.finals()
+    scale = _scale(finals)
+    draws = CrossedBootstrap(len(table.instances))
+    learned = [method.name for method in table.of_kind(LEARNED)]
+    policy = choose_policy({name: [run.curve for run in table.methods[name].runs] for name in learned})
+    stand = standings(finals, table.failures(), scale, draws)
+    fights = duels(policy, finals, scale, draws) if policy else {}
+    verdicts: list[Verdict] = []
+    if policy and table.name == "rescue":
+        verdicts = judge_rescue(policy, stand, fights, learned)
+    elif policy and table.name == "free":
+        verdicts = judge_free(policy, fights)
+    scores = {name: scale.score(final) for name, final in finals.items()} if scale else {}
+    return Analysis(
+        table=table,
+        scale=scale,
+        standings=stand,
+        policy=policy,
+        duels=fights,
+        verdicts=tuple(verdicts),
+        profiles={name: performance_profile(values, THRESHOLDS) for name, values in scores.items()},
+        policy_band=profile_band(draws, policy, scores[policy], THRESHOLDS) if policy and scale else None,
+    )
+
+
+def across(analyses: Sequence[Analysis]) -> Verdict | None:
+    """The claim that needs all suites; none where no table is *free*."""
+    free = {one.table.suite: one.duels for one in analyses if one.table.name == "free"}
+    return judge_across(free) if free else None
+
+
+def _scale(finals: Mapping[str, Floats]) -> Scale | None:
+    if NOOP not in finals or ORACLE not in finals:
+        return None
+    try:
+        return Scale.between(finals[NOOP], finals[ORACLE])
+    except ValueError:
+        return None

@@ -1,0 +1,175 @@
+"""The figures of one table: performance profiles, learning curves, knob trajectories, grids of samples."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from agents.decision import LEARNED, NOOP, ORACLE
+from agents.report.analysis import THRESHOLDS, Analysis
+from agents.report.cell import Trajectory, read_picture, read_trajectory
+from agents.report.folder import KINDS
+from agents.report.markup import Markup, join, tag
+from agents.report.svg import SERIES, Axis, Chart, around, legend
+
+Curve = Sequence[tuple[float, float]]
+
+
+def figure(picture: str, *caption: str, key: str = "") -> Markup:
+    """One panel of a grid: picture, legend, caption."""
+    return tag("figure", picture, key, tag("figcaption", *caption))
+
+
+def grid(panels: Iterable[str], class_: str = "panels") -> Markup:
+    """Panels side by side, as many as fit."""
+    return tag("div", join(panels), class_=class_)
+
+
+def profiles(analysis: Analysis) -> Markup | None:
+    """A panel for each kind; the references and the judged policy are in all of them. None without scores."""
+    if not analysis.profiles:
+        return None
+    table, policy = analysis.table, analysis.policy
+    x = Axis(float(THRESHOLDS[0]), float(THRESHOLDS[-1]), "normalised score")
+    y = Axis(0.0, 1.0, "share of runs above it")
+    panels = []
+    for kind in KINDS[1:]:
+        shown = [method.name for method in table.of_kind(kind) if method.name != policy]
+        if not shown:
+            continue
+        chart = Chart(
+            f"Performance profiles: {kind}",
+            f"Share of all runs and instances whose score is above a threshold, for {', '.join(shown)}.",
+            x,
+            y,
+        )
+        for name in (NOOP, ORACLE):
+            chart.upright(float(name == ORACLE))
+            chart.line(_profile(analysis, name), "reference", name)
+        entries = [(_style(index), name) for index, name in enumerate(shown)]
+        for style, name in entries:
+            chart.line(_profile(analysis, name), style, name)
+        if policy and analysis.policy_band:
+            low, high = (bound.tolist() for bound in analysis.policy_band)
+            chart.band(THRESHOLDS.tolist(), low, high, "ours")
+            chart.line(_profile(analysis, policy), "ours", policy)
+            entries = [("ours", policy), *entries]
+        key = legend([*entries, ("reference", f"{NOOP} (left), {ORACLE} (right)")])
+        panels.append(figure(chart.render(), tag("b", _heading(kind)), key=key))
+    return grid(panels) if panels else None
+
+
+def learning_curves(analysis: Analysis) -> Markup | None:
+    """A panel for each learned method: its runs, their median, and the medians of the others. None without curves."""
+    table = analysis.table
+    methods = {method.name: [run.curve for run in method.runs if run.curve] for method in table.of_kind(LEARNED)}
+    methods = {name: curves for name, curves in methods.items() if curves}
+    if not methods:
+        return None
+    points = [point for curves in methods.values() for curve in curves for point in curve]
+    x = Axis(0.0, max(updates for updates, _ in points) or 1.0, "GAN updates charged so far")
+    y = around((iqm for _, iqm in points), "validation IQM of the grade", logarithmic=True)
+    medians = {name: median_curve(curves) for name, curves in methods.items()}
+    panels = []
+    for name, curves in methods.items():
+        chart = Chart(
+            f"Learning curve of {name}",
+            f"Validation IQM of the grade against GAN updates, {len(curves)} runs and their median; lower is better.",
+            x,
+            y,
+        )
+        for other, median in medians.items():
+            if other != name:
+                chart.line(median, "ghost", other)
+        for curve in curves:
+            chart.line(curve, "thin s0")
+        chart.line(medians[name], "ours", f"{name}, median")
+        for updates, iqm in medians[name]:
+            chart.dot(updates, iqm, "ours")
+        runs = f"{len(curves)} run" + "s" * (len(curves) > 1)
+        panels.append(figure(chart.render(), tag("b", name), f", {runs}" + _judged(analysis, name)))
+    key = legend([("ours", "median of the runs"), ("thin s0", "each run"), ("ghost", "medians of the other learners")])
+    return join([key, grid(panels)])
+
+
+def median_curve(curves: Sequence[Curve]) -> list[tuple[float, float]]:
+    """Median over runs of log-linear interpolation, at every point of any run that lies within all of them.
+
+    A median of fewer runs at the ends would jump where a run begins or ends.
+    """
+    first, last = max(curve[0][0] for curve in curves), min(curve[-1][0] for curve in curves)
+    at = sorted({updates for curve in curves for updates, _ in curve if first <= updates <= last})
+    rows = [
+        np.interp(at, [updates for updates, _ in curve], np.log([max(iqm, 1e-300) for _, iqm in curve]))
+        for curve in curves
+    ]
+    return list(zip(at, np.exp(np.median(rows, axis=0)).tolist(), strict=True)) if at else []
+
+
+def knob_trajectories(analysis: Analysis) -> Markup | None:
+    """A panel for each method, all on the first test instance and its lowest seed. None without records."""
+    instance = analysis.table.instances[0]
+    paths: dict[str, Trajectory] = {}
+    for name in analysis.ranking:
+        path = read_trajectory(analysis.table.methods[name].runs[0], instance)
+        if path is not None:
+            paths[name] = path
+    if not paths:
+        return None
+    knobs = list(dict.fromkeys(knob for path in paths.values() for knob in path.knobs))
+    x = Axis(0.0, float(max(len(path.log10) for path in paths.values()) - 1) or 1.0, "decision")
+    values = (value for path in paths.values() for value in path.log10.ravel().tolist())
+    y = around(values, "value of the knob", powers_of_ten=True)
+    panels = []
+    for name, path in paths.items():
+        chart = Chart(
+            f"Knobs under {name}",
+            f"{', '.join(path.knobs)} over the decisions of one episode on test instance {instance}.",
+            x,
+            y,
+        )
+        for column, knob in enumerate(path.knobs):
+            style, line = _style(knobs.index(knob)), path.log10[:, column].tolist()
+            chart.line(enumerate(line), style, knob)
+            chart.dot(0, line[0], style)
+        seed = analysis.table.methods[name].runs[0].seed
+        ended = ", failed" if path.failed else ""
+        panels.append(figure(chart.render(), tag("b", name), f", seed {seed}{ended}" + _judged(analysis, name)))
+    return join([legend((_style(index), knob) for index, knob in enumerate(knobs)), grid(panels)])
+
+
+def sample_grids(analysis: Analysis) -> Markup | None:
+    """The picture of each method at its lowest seed, best score first. None where no cell has one."""
+    panels = []
+    for name in analysis.ranking:
+        run = analysis.table.methods[name].runs[0]
+        picture = read_picture(run)
+        if picture is not None:
+            image = tag(
+                "img",
+                src=f"data:image/png;base64,{base64.b64encode(picture.content).decode()}",
+                alt=f"Samples of the GANs trained under {name} on test instances 0 to 3, seed {run.seed}",
+                width=picture.width,
+                height=picture.height,
+                loading="lazy",
+            )
+            panels.append(figure(image, tag("b", name), f", seed {run.seed}" + _judged(analysis, name)))
+    return grid(panels, "panels samples") if panels else None
+
+
+def _profile(analysis: Analysis, name: str) -> Iterable[tuple[float, float]]:
+    return zip(THRESHOLDS.tolist(), analysis.profiles[name].tolist(), strict=True)
+
+
+def _style(index: int) -> str:
+    return f"s{index % SERIES}"
+
+
+def _heading(kind: str) -> str:
+    return kind[0].upper() + kind[1:]
+
+
+def _judged(analysis: Analysis, name: str) -> str:
+    return " (judged)" if name == analysis.policy else ""

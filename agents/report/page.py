@@ -1,0 +1,285 @@
+"""One page for a whole comparison: a single HTML file that needs nothing else, neither network nor scripts."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from importlib import resources
+
+from agents import decision
+from agents.decision import LEARNED, Verdict
+from agents.report import figures, html_tables
+from agents.report.analysis import Analysis, across
+from agents.report.folder import Comparison, Source, Table
+from agents.report.markup import Markup, tag
+from agents.report.numbers import DASH, significant
+from agents.statistics.crossed import RESAMPLES
+from agents.statistics.reliable import STRATIFIED_RESAMPLES
+
+TITLE = "Does learned balancing beat what a practitioner would use instead?"
+_TERMS = {
+    "rescue": "Every method starts at the bad learning rates of the instance and is limited to the same moves.",
+    "free": "Every method may set the learning rates at its first step.",
+}
+_SIGNS = {"met": "\u2713", "not met": "\u2717", "undecided": "?"}
+
+
+def render_page(comparison: Comparison, analyses: Sequence[Analysis]) -> str:
+    """The HTML of :func:`~agents.report.analysis.analyse`'s results, in the order of the tables."""
+    style = resources.files("agents.report").joinpath("style.css").read_text(encoding="utf-8")
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", name="color-scheme", content="light dark"),
+        tag("link", rel="icon", href="data:,"),
+        tag("title", f"GanBalance comparison: {', '.join(comparison.suites)}"),
+        tag("style", Markup(style)),
+    )
+    body = tag(
+        "body",
+        tag("a", "Skip to the results", href="#verdict", class_="skip"),
+        _header(comparison, analyses),
+        tag(
+            "main",
+            _verdicts(analyses),
+            _notices(comparison),
+            *(_section(one) for one in analyses),
+            _reading(),
+            _provenance(comparison.sources),
+        ),
+    )
+    return f"<!DOCTYPE html>\n{tag('html', head, body, lang='en')}\n"
+
+
+def _header(comparison: Comparison, analyses: Sequence[Analysis]) -> Markup:
+    links = [("#verdict", "Verdict")]
+    links += [(f"#{_anchor(one.table)}", f"{one.table.suite}, {one.table.name}") for one in analyses]
+    links += [("#reading", "How to read this"), ("#provenance", "Provenance")]
+    return tag(
+        "header",
+        tag("p", "GanBalance comparison: ", tag("b", ", ".join(comparison.suites)), class_="kicker"),
+        tag("h1", TITLE),
+        tag("nav", *(tag("a", text, href=href) for href, text in links), aria_label="Contents"),
+    )
+
+
+def _verdicts(analyses: Sequence[Analysis]) -> Markup:
+    parts: list[Markup] = []
+    for one in analyses:
+        parts.append(tag("h3", f"{one.table.suite}, {one.table.name}"))
+        if one.policy is None:
+            parts.append(tag("p", "Nothing to judge: no learned method has a validation curve."))
+        elif not one.verdicts:
+            parts.append(tag("p", "The rule says nothing of this table."))
+        else:
+            parts.append(tag("p", "Judged: ", tag("b", one.policy), ", the learner that validation prefers."))
+            parts.append(_claims(one.verdicts))
+    overall = across(analyses)
+    if overall is not None:
+        parts += [tag("h3", "All suites, free"), _claims([overall])]
+    return tag(
+        "section",
+        tag("h2", "Verdict"),
+        tag(
+            "p",
+            "The rule was written down in ",
+            tag("code", "agents/decision.py"),
+            " before there were data, and is applied here as it stands.",
+            class_="lead",
+        ),
+        *parts,
+        id="verdict",
+    )
+
+
+def _claims(verdicts: Sequence[Verdict]) -> Markup:
+    items = (
+        tag(
+            "li",
+            tag("span", _SIGNS[one.outcome], class_="sign", aria_hidden="true"),
+            tag("p", tag("b", one.claim), " ", tag("em", one.outcome), tag("br"), one.finding),
+            class_=one.outcome.replace(" ", "-"),
+        )
+        for one in verdicts
+    )
+    return tag("ul", *items, class_="claims")
+
+
+def _notices(comparison: Comparison) -> Markup:
+    if not comparison.notices:
+        return Markup()
+    items = (tag("li", notice) for notice in comparison.notices)
+    return tag("section", tag("h2", "What is missing"), tag("ul", *items), class_="notices", id="missing")
+
+
+def _section(one: Analysis) -> Markup:
+    table = one.table
+    anchor = _anchor(table)
+    parts = [
+        tag("p", _TERMS.get(table.name, ""), class_="lead"),
+        tag("p", _sizes(table)),
+        html_tables.standings_table(one),
+        _scale_note(one),
+    ]
+    duels = html_tables.duels_table(one)
+    if duels is not None:
+        parts += [
+            tag("h3", "One against one"),
+            tag(
+                "p",
+                "Both play the same test instance; the probability is that ",
+                tag("b", str(one.policy)),
+                " ends with the lower grade, over all pairs of their runs, averaged over instances. A tie counts "
+                f"half. Lines are drawn at {decision.EVEN:g} (no difference) and at {decision.IMPROVEMENT:g} (the "
+                "rule's threshold).",
+            ),
+            duels,
+        ]
+    for heading, text, content in (
+        (
+            "Performance profiles",
+            "How many of all runs on all instances end above a score. Higher is better at every point; where two lines "
+            "cross, neither method is better throughout. The judged policy is in each panel with its pointwise "
+            "95\u00a0% band, noop and oracle are drawn in grey.",
+            figures.profiles(one),
+        ),
+        (
+            "Learning curves",
+            "What learning cost: grade on validation instances against the GAN updates charged until then. Test "
+            "instances play no part here.",
+            figures.learning_curves(one),
+        ),
+        (
+            "What each policy does with the knobs",
+            f"One GAN, test instance {table.instances[0] if table.instances else DASH}, under every method; the dot is "
+            "the start. The instance and the run (each method's lowest seed) are taken by number, not by looks.",
+            figures.knob_trajectories(one),
+        ),
+        (
+            "Samples",
+            "Test instances 0 to 3 at the end of training, from the same latents, by each method's run of lowest "
+            "seed; best score first.",
+            figures.sample_grids(one),
+        ),
+    ):
+        if content is not None:
+            parts += [tag("h3", heading), tag("p", text), content]
+    parts += [
+        tag("h3", "Cost"),
+        tag(
+            "p",
+            "GAN updates are those of tuning and of training together; grading on test instances is not charged. "
+            "Seconds are of the machine named under provenance and include grading.",
+        ),
+        html_tables.costs_table(one),
+    ]
+    intervals = html_tables.intervals_table(one)
+    if intervals is not None:
+        parts += [
+            tag("h3", "How much the interval depends on what is resampled"),
+            tag(
+                "p",
+                "The wider of the two answers the harder question: what if policies were trained anew and played "
+                "other instances? The other one holds the instances fixed and treats every score as independent.",
+            ),
+            intervals,
+        ]
+    return tag("section", tag("h2", f"{table.suite}, {table.name}"), *parts, id=anchor, class_="table-section")
+
+
+def _sizes(table: Table) -> str:
+    learned = table.of_kind(LEARNED)
+    counts = sorted({len(method.runs) for method in learned})
+    runs = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}" if counts else "no"
+    others = sorted({len(method.runs) for method in table.methods.values() if method.kind != LEARNED})
+    text = f"n = {len(table.instances)} held-out test instances"
+    if learned:
+        text += f"; {runs} training run{'s' * (counts != [1])} of each learned method, every one on all instances"
+    if others:
+        span = f"{others[0]}" if len(others) == 1 else f"{others[0]} to {others[-1]}"
+        text += f"; {span} of each other method"
+    return f"{text}. Grade: {table.metric}; lower is better."
+
+
+def _scale_note(one: Analysis) -> Markup:
+    if one.scale is None:
+        return tag("p", "There are no scores: they need noop and an oracle that is better.", class_="note")
+    zero, unit = (significant(math.exp(log)) for log in (one.scale.log_noop, one.scale.log_oracle))
+    return tag(
+        "p",
+        f"Score 0 is a grade of {zero}, the median of noop; score 1 is {unit}, the median of the oracle (the best of "
+        "32 constant pairs of rates for each instance, in hindsight); logarithmic between and beyond.",
+        class_="note",
+    )
+
+
+def _reading() -> Markup:
+    entries = (
+        (
+            "Score",
+            "The log of the final grade, so placed that 0 is the median of GANs left alone (noop) and 1 that of the "
+            "oracle. Both medians are over the suite's test instances and stay fixed under resampling. The table "
+            "shows the interquartile mean (IQM): the mean of the middle half of all runs on all instances.",
+        ),
+        (
+            "Optimality gap",
+            "How far scores fall short of 1 on average, where more than 1 counts as 1. Unlike the IQM it feels the "
+            "worst quarter.",
+        ),
+        (
+            "Worst tenth",
+            "The grade that one in ten exceeds, runs and instances together. A run that diverges or collapses has the "
+            "suite's worst grade, so failures are counted in every number.",
+        ),
+        (
+            "Intervals",
+            f"95\u00a0% percentile bootstrap, {RESAMPLES} draws. A draw takes whole runs with replacement, for each "
+            "method by itself, and instances with replacement, the same for all methods: comparisons are paired over "
+            "instances. It speaks of other training seeds and of other instances of the same suite, not of other "
+            "suites. With a single run, an interval knows nothing of the luck of training; with three to five runs it "
+            "is still too narrow. Intervals are not corrected for the number of rivals.",
+        ),
+        (
+            "rliable",
+            f"IQM, optimality gap, profiles and probabilities are rliable's estimates. Its own stratified intervals "
+            f"({STRATIFIED_RESAMPLES} draws) stand in the last table: they draw each score by itself, but here one "
+            "run plays all instances, so its scores share their luck.",
+        ),
+        (
+            "Which policy is judged",
+            "The learned method whose runs are best on validation: the lowest point of each run's curve, the median "
+            "over its runs. Test grades have no say.",
+        ),
+        (
+            "What is charged",
+            "Every GAN update that tuning and training used, including those of trials that were thrown away. The "
+            "oracle is no rival: it has seen the end of each test instance.",
+        ),
+    )
+    items = (part for term, text in entries for part in (tag("dt", term), tag("dd", text)))
+    return tag("section", tag("h2", "How to read this"), tag("dl", *items), id="reading")
+
+
+def _provenance(sources: Sequence[Source]) -> Markup:
+    parts = []
+    for source in sources:
+        rows = [("folder", source.path.resolve().name), ("SHA-256 of the results", source.digest)]
+        for name in ("command", "git_commit", "hardware", "python", "versions"):
+            if source.config.get(name):
+                rows.append((name.replace("_", " "), _flat(source.config[name])))
+        parts.append(
+            tag("dl", *(part for name, text in rows for part in (tag("dt", name), tag("dd", text))), class_="facts")
+        )
+    return tag("section", tag("h2", "Provenance"), *parts, id="provenance")
+
+
+def _flat(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {entry}" for key, entry in value.items() if entry is not None)
+    return str(value)
+
+
+def _anchor(table: Table) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", f"{table.suite} {table.name}".lower()).strip("-")
