@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from agents.decision import LEARNED, NOOP, ORACLE, Verdict, choose_policy, judge_across, judge_free, judge_rescue
 from agents.report.folder import Table
-from agents.statistics.crossed import CrossedBootstrap, profile_band
 from agents.statistics.reliable import performance_profile
 from agents.statistics.scores import Scale
-from agents.statistics.standings import Duel, Standing, duels, standings
+from agents.statistics.standings import Contest, Duel, Standing
 
 Floats = NDArray[np.float64]
 
@@ -53,26 +52,24 @@ def analyse(table: Table) -> Analysis:
     """Statistics and verdicts of one table. What cannot be computed for lack of a method is left out."""
     finals = table.finals()
     scale = _scale(finals)
-    draws = CrossedBootstrap(len(table.instances))
+    contest = Contest(finals, table.failures(), scale)
     learned = [method.name for method in table.of_kind(LEARNED)]
     policy = choose_policy({name: [run.curve for run in table.methods[name].runs] for name in learned})
-    stand = standings(finals, table.failures(), scale, draws)
-    fights = duels(policy, finals, scale, draws) if policy else {}
+    standings, duels = contest.standings(), contest.duels(policy) if policy else {}
     verdicts: list[Verdict] = []
     if policy and table.name == "rescue":
-        verdicts = judge_rescue(policy, stand, fights, learned)
+        verdicts = judge_rescue(policy, standings, duels, learned)
     elif policy and table.name == "free":
-        verdicts = judge_free(policy, fights)
-    scores = {name: scale.score(final) for name, final in finals.items()} if scale else {}
+        verdicts = judge_free(policy, duels)
     return Analysis(
         table=table,
         scale=scale,
-        standings=stand,
+        standings=standings,
         policy=policy,
-        duels=fights,
+        duels=duels,
         verdicts=tuple(verdicts),
-        profiles={name: performance_profile(values, THRESHOLDS) for name, values in scores.items()},
-        policy_band=profile_band(draws, policy, scores[policy], THRESHOLDS) if policy and scale else None,
+        profiles={name: performance_profile(values, THRESHOLDS) for name, values in contest.scores.items()},
+        policy_band=contest.profile_band(policy, THRESHOLDS) if policy and scale else None,
     )
 
 

@@ -12,7 +12,7 @@ from agents.report.analysis import THRESHOLDS, Analysis
 from agents.report.cell import Trajectory, read_picture, read_trajectory
 from agents.report.folder import KINDS
 from agents.report.markup import Markup, join, tag
-from agents.report.svg import SERIES, Axis, Chart, around, legend
+from agents.report.svg import COMPACT, SERIES, Axis, Chart, around, legend
 
 Curve = Sequence[tuple[float, float]]
 
@@ -129,6 +129,7 @@ def knob_trajectories(analysis: Analysis) -> Markup | None:
             f"{', '.join(path.knobs)} over the decisions of one episode on test instance {instance}.",
             x,
             y,
+            COMPACT,
         )
         for column, knob in enumerate(path.knobs):
             style, line = _style(knobs.index(knob)), path.log10[:, column].tolist()
@@ -137,7 +138,7 @@ def knob_trajectories(analysis: Analysis) -> Markup | None:
         seed = analysis.table.methods[name].runs[0].seed
         ended = ", failed" if path.failed else ""
         panels.append(figure(chart.render(), tag("b", name), f", seed {seed}{ended}" + _judged(analysis, name)))
-    return join([legend((_style(index), knob) for index, knob in enumerate(knobs)), grid(panels)])
+    return join([legend((_style(index), knob) for index, knob in enumerate(knobs)), grid(panels, "panels many")])
 
 
 def sample_grids(analysis: Analysis) -> Markup | None:

@@ -46,7 +46,7 @@ def standings_table(analysis: Analysis) -> Markup:
         axis = Axis(*_span([one.score for one in stand.values() if one.score], (0.0, 1.0)), "score")
         columns += [
             Column("Score", lambda m: _value(stand[m].score), note="IQM"),
-            Column("95\u00a0% interval", lambda m: _interval(stand[m].score), "number soft"),
+            Column("95\u00a0%", lambda m: _interval(stand[m].score), "number soft", "interval"),
             Column(
                 "",
                 lambda m: _whisker(axis, stand[m].score, marks),
@@ -72,8 +72,8 @@ def duels_table(analysis: Analysis) -> Markup | None:
     axis = Axis(-0.02, 1.02, "probability")
     columns = [
         _method(analysis, "Rival"),
-        Column("Probability of improvement", lambda m: fixed(duels[m].improvement.value)),
-        Column("95\u00a0% interval", lambda m: interval(duels[m].improvement), "number soft"),
+        Column("Probability of improvement", lambda m: fixed(duels[m].improvement.value), "number wide"),
+        Column("95\u00a0%", lambda m: interval(duels[m].improvement), "number soft wide", "interval"),
         Column(
             "",
             lambda m: _whisker(axis, duels[m].improvement, (EVEN, IMPROVEMENT)),
@@ -83,10 +83,20 @@ def duels_table(analysis: Analysis) -> Markup | None:
     ]
     if analysis.scale is not None:
         columns.append(
-            Column("Score, difference", lambda m: _with_interval(duels[m].difference), note="above 0 is better")
+            Column(
+                "Score, difference",
+                lambda m: _with_interval(duels[m].difference),
+                "number wide",
+                note="above 0 is better",
+            )
         )
     columns.append(
-        Column("Worst tenth, ratio", lambda m: _with_interval(duels[m].worst_tenth_ratio), note="below 1 is better")
+        Column(
+            "Worst tenth, ratio",
+            lambda m: _with_interval(duels[m].worst_tenth_ratio),
+            "number wide",
+            note="below 1 is better",
+        )
     )
     rivals = sorted(duels, key=lambda m: (m == ORACLE, duels[m].improvement.value))
     return _table(f"{analysis.policy} against each of the others", analysis, rivals, columns)
@@ -100,8 +110,13 @@ def intervals_table(analysis: Analysis) -> Markup | None:
     columns = [
         _method(analysis),
         Column("Score", lambda m: _value(stand[m].score), note="IQM"),
-        Column("Runs and instances", lambda m: _interval(stand[m].score), note="crossed; decides"),
-        Column("Scores within an instance", lambda m: _interval(stand[m].score_over_runs), note="rliable, stratified"),
+        Column("Runs and instances", lambda m: _interval(stand[m].score), "number wide", note="crossed; decides"),
+        Column(
+            "Scores within an instance",
+            lambda m: _interval(stand[m].score_over_runs),
+            "number wide",
+            note="rliable, stratified",
+        ),
     ]
     return _table("Two ways of resampling", analysis, analysis.ranking, columns)
 
@@ -118,8 +133,8 @@ def costs_table(analysis: Analysis) -> Markup:
 
     columns = [
         _method(analysis),
-        Column("GAN updates a run", lambda m: count(sum(updates(m)) / len(updates(m)))),
-        Column("GAN updates, all runs", lambda m: count(sum(updates(m)))),
+        Column("GAN updates a run", lambda m: count(sum(updates(m)) / len(updates(m))), "number wide"),
+        Column("GAN updates, all runs", lambda m: count(sum(updates(m))), "number wide"),
         Column("Time a run", lambda m: duration(sum(seconds(m)) / len(seconds(m)))),
         Column("Time, all runs", lambda m: duration(sum(seconds(m)))),
         Column("Runs", lambda m: str(len(methods[m].runs))),

@@ -74,7 +74,9 @@ def _verdicts(analyses: Sequence[Analysis]) -> Markup:
         elif not one.verdicts:
             parts.append(tag("p", "The rule says nothing of this table."))
         else:
-            parts.append(tag("p", "Judged: ", tag("b", one.policy), ", the learner that validation prefers."))
+            met = sum(verdict.outcome == "met" for verdict in one.verdicts)
+            told = f", the learner that validation prefers. Claims that hold: {met} of {len(one.verdicts)}."
+            parts.append(tag("p", "Judged is ", tag("b", one.policy), told))
             parts.append(_claims(one.verdicts))
     overall = across(analyses)
     if overall is not None:
@@ -210,7 +212,8 @@ def _scale_note(one: Analysis) -> Markup:
     return tag(
         "p",
         f"Score 0 is a grade of {zero}, the median of noop; score 1 is {unit}, the median of the oracle (the best of "
-        "32 constant pairs of rates for each instance, in hindsight); logarithmic between and beyond.",
+        "32 constant pairs of rates for each instance, in hindsight); logarithmic between and beyond. The line between "
+        f"them is the rule's threshold, {decision.SCORE:g}.",
         class_="note",
     )
 

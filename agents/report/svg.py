@@ -13,6 +13,8 @@ from agents.report.markup import Markup, join, tag
 from agents.report.numbers import short
 
 WIDTH, HEIGHT = 360.0, 236.0
+COMPACT = (270.0, 172.0)
+"""For panels of which there are many."""
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48.0, 12.0, 10.0, 40.0
 
 SERIES = 8
@@ -53,8 +55,9 @@ class Axis:
             values = [round(n * step, 10) + 0.0 for n in range(first, math.floor(self.high / step + 1e-9) + 1)]
         else:
             decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
-            wide = math.log10(self.high / self.low) > 1.5
-            values = [m * 10.0**d for d in decades for m in ((1,) if wide else (1, 2, 5))]
+            width = math.log10(self.high / self.low)
+            within = (1, 2, 5) if width < 1.5 else (1, 3) if width < 3 else (1,)
+            values = [m * 10.0**d for d in decades for m in within]
             values = [value for value in values if self.low <= value * (1 + 1e-9) and value <= self.high * (1 + 1e-9)]
         return [(value, self._written(value)) for value in values]
 
@@ -79,8 +82,11 @@ def around(values: Iterable[float], label: str, *, logarithmic: bool = False, po
 class Chart:
     """Lines over two axes. ``title`` and ``description`` are what a screen reader says."""
 
-    def __init__(self, title: str, description: str, x: Axis, y: Axis) -> None:
+    def __init__(
+        self, title: str, description: str, x: Axis, y: Axis, size: tuple[float, float] = (WIDTH, HEIGHT)
+    ) -> None:
         self._title, self._description, self._x, self._y = title, description, x, y
+        self._width, self._height = size
         self._marks: list[Markup] = []
 
     def line(self, points: Iterable[Point], style: str, name: str = "") -> None:
@@ -110,7 +116,7 @@ class Chart:
     def upright(self, x: float, style: str = "mark") -> None:
         """A vertical line across the chart."""
         place = self._place_x(x)
-        self._marks.append(tag("line", x1=place, x2=place, y1=_TOP, y2=HEIGHT - _BOTTOM, class_=style))
+        self._marks.append(tag("line", x1=place, x2=place, y1=_TOP, y2=self._height - _BOTTOM, class_=style))
 
     def render(self) -> Markup:
         """The SVG element."""
@@ -120,19 +126,19 @@ class Chart:
             tag("desc", self._description),
             *self._grid(),
             *self._marks,
-            viewBox=f"0 0 {WIDTH:g} {HEIGHT:g}",
+            viewBox=f"0 0 {self._width:g} {self._height:g}",
             class_="chart",
             role="img",
         )
 
     def _place_x(self, value: float) -> float:
-        return _LEFT + self._x.share(value) * (WIDTH - _LEFT - _RIGHT)
+        return _LEFT + self._x.share(value) * (self._width - _LEFT - _RIGHT)
 
     def _place_y(self, value: float) -> float:
-        return HEIGHT - _BOTTOM - self._y.share(value) * (HEIGHT - _TOP - _BOTTOM)
+        return self._height - _BOTTOM - self._y.share(value) * (self._height - _TOP - _BOTTOM)
 
     def _grid(self) -> list[Markup]:
-        floor, end = HEIGHT - _BOTTOM, WIDTH - _RIGHT
+        floor, end = self._height - _BOTTOM, self._width - _RIGHT
         parts = []
         for value, text in self._y.ticks():
             y = self._place_y(value)
@@ -150,7 +156,7 @@ class Chart:
         return [
             *parts,
             tag("line", x1=_LEFT, x2=end, y1=floor, y2=floor, class_="axis"),
-            tag("text", self._x.label, x=(_LEFT + end) / 2, y=HEIGHT - 5, class_="label middle"),
+            tag("text", self._x.label, x=(_LEFT + end) / 2, y=self._height - 5, class_="label middle"),
             tag("text", self._y.label, x=11, y=middle, class_="label middle", transform=f"rotate(-90 11 {middle:g})"),
         ]
 

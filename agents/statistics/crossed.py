@@ -10,11 +10,10 @@ methods*, which pairs every comparison over instances. Drawing rows and columns 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from agents.statistics.one_run import interquartile_mean
 
 Floats = NDArray[np.float64]
 
@@ -69,33 +68,10 @@ class CrossedBootstrap:
         return means
 
 
-def estimate(value: float, replicates: Floats) -> Estimate:
+def estimate(value: float | np.floating[Any], replicates: Floats) -> Estimate:
     """``value`` with the percentile interval of its replicates ``(resamples,)``."""
     low, high = np.quantile(replicates, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Estimate(float(value), float(low), float(high))
-
-
-def score_difference(draws: CrossedBootstrap, names: tuple[str, str], ours: Floats, theirs: Floats) -> Estimate:
-    """IQM of our scores minus that of theirs, on the same drawn instances."""
-    replicates = interquartile_mean(draws.resample(names[0], ours)) - interquartile_mean(
-        draws.resample(names[1], theirs)
-    )
-    return estimate(float(interquartile_mean(ours.ravel()) - interquartile_mean(theirs.ravel())), replicates)
-
-
-def worst_tenth(draws: CrossedBootstrap, name: str, final: Floats) -> Estimate:
-    """The grade that a tenth of all (run, instance) pairs exceeds."""
-    return estimate(
-        float(np.quantile(final, WORST_TENTH)), np.quantile(draws.resample(name, final), WORST_TENTH, axis=1)
-    )
-
-
-def worst_tenth_ratio(draws: CrossedBootstrap, names: tuple[str, str], ours: Floats, theirs: Floats) -> Estimate:
-    """Our worst tenth over theirs, on the same drawn instances: below 1 is better."""
-    replicates = np.quantile(draws.resample(names[0], ours), WORST_TENTH, axis=1) / np.quantile(
-        draws.resample(names[1], theirs), WORST_TENTH, axis=1
-    )
-    return estimate(float(np.quantile(ours, WORST_TENTH) / np.quantile(theirs, WORST_TENTH)), replicates)
 
 
 def improvement_replicates(draws: CrossedBootstrap, names: tuple[str, str], ours: Floats, theirs: Floats) -> Floats:
@@ -111,13 +87,6 @@ def improvement_replicates(draws: CrossedBootstrap, names: tuple[str, str], ours
     )
     replicates: Floats = np.einsum("bi,bj,bij->b", ours_weight, theirs_weight, by_instance)
     return replicates
-
-
-def profile_band(draws: CrossedBootstrap, name: str, scores: Floats, thresholds: Floats) -> tuple[Floats, Floats]:
-    """Pointwise interval of the share of scores above each threshold: two arrays ``(thresholds,)``."""
-    shares = np.stack([draws.mean(name, (scores > threshold).astype(float)) for threshold in thresholds])
-    low, high = np.quantile(shares, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1)
-    return low, high
 
 
 def _shares(drawn: NDArray[np.int64], count: int) -> Floats:

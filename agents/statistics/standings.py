@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.statistics import crossed, reliable
-from agents.statistics.crossed import CrossedBootstrap, Estimate
+from agents.statistics import reliable
+from agents.statistics.crossed import WORST_TENTH, CrossedBootstrap, Estimate, estimate, improvement_replicates
 from agents.statistics.one_run import interquartile_mean
 from agents.statistics.scores import Scale
 
@@ -46,49 +46,86 @@ class Duel:
     """IQM score of the policy minus the rival's."""
 
 
-def standings(
-    finals: Mapping[str, Floats], failed: Mapping[str, NDArray[np.bool_]], scale: Scale | None, draws: CrossedBootstrap
-) -> dict[str, Standing]:
-    """One standing per method, from grades and failures ``(runs, instances)``."""
-    scores = {name: scale.score(final) for name, final in finals.items()} if scale else {}
-    over_runs = reliable.stratified_intervals(scores) if scores else {}
-    return {
-        name: Standing(
-            runs=len(final),
-            median=float(np.median(final)),
-            worst_tenth=crossed.worst_tenth(draws, name, final),
-            failed=float(failed[name].mean()),
-            score=_score(draws, name, scores[name]) if scale else None,
-            score_over_runs=over_runs.get(name),
-            optimality_gap=_gap(draws, name, scores[name]) if scale else None,
+class Contest:
+    """All methods of a table under one set of draws.
+
+    Args:
+        finals: grades by method, each ``(runs, instances)``, on the same instances.
+        failed: who diverged or collapsed, of the same shapes.
+        scale: what scores are counted from; none where there are no scores.
+        draws: by default :data:`~agents.statistics.crossed.RESAMPLES` draws with the fixed seed.
+    """
+
+    def __init__(
+        self,
+        finals: Mapping[str, Floats],
+        failed: Mapping[str, NDArray[np.bool_]],
+        scale: Scale | None,
+        draws: CrossedBootstrap | None = None,
+    ) -> None:
+        self._finals, self._failed = finals, failed
+        self._draws = draws or CrossedBootstrap(len(next(iter(finals.values()))[0]))
+        self.scores = {name: scale.score(final) for name, final in finals.items()} if scale else {}
+        """Normalised scores by method, ``(runs, instances)``; empty without a scale."""
+        self._worst_tenths = {
+            name: np.quantile(self._draws.resample(name, final), WORST_TENTH, axis=1) for name, final in finals.items()
+        }
+        self._iqms = {
+            name: interquartile_mean(self._draws.resample(name, scores)) for name, scores in self.scores.items()
+        }
+
+    def standings(self) -> dict[str, Standing]:
+        """One standing per method."""
+        over_runs = reliable.stratified_intervals(self.scores)
+        return {
+            name: Standing(
+                runs=len(final),
+                median=float(np.median(final)),
+                worst_tenth=estimate(np.quantile(final, WORST_TENTH), self._worst_tenths[name]),
+                failed=float(self._failed[name].mean()),
+                score=self._score(name),
+                score_over_runs=over_runs.get(name),
+                optimality_gap=self._optimality_gap(name),
+            )
+            for name, final in self._finals.items()
+        }
+
+    def duels(self, policy: str) -> dict[str, Duel]:
+        """``policy`` against every other method."""
+        return {name: self._duel(policy, name) for name in self._finals if name != policy}
+
+    def profile_band(self, name: str, thresholds: Floats) -> tuple[Floats, Floats]:
+        """Pointwise interval of the share of a method's scores above each threshold: two arrays ``(thresholds,)``."""
+        above = ((self.scores[name] > threshold).astype(float) for threshold in thresholds)
+        bounds = [estimate(shares.mean(), self._draws.mean(name, shares)) for shares in above]
+        return np.array([one.low for one in bounds]), np.array([one.high for one in bounds])
+
+    def _score(self, name: str) -> Estimate | None:
+        if name not in self.scores:
+            return None
+        return estimate(reliable.interquartile_mean_score(self.scores[name]), self._iqms[name])
+
+    def _optimality_gap(self, name: str) -> Estimate | None:
+        if name not in self.scores:
+            return None
+        scores = self.scores[name]
+        return estimate(reliable.optimality_gap(scores), self._draws.mean(name, 1 - np.minimum(scores, 1)))
+
+    def _duel(self, policy: str, rival: str) -> Duel:
+        ours, theirs = self._finals[policy], self._finals[rival]
+        difference = None
+        if self.scores:
+            gain = reliable.interquartile_mean_score(self.scores[policy])
+            gain -= reliable.interquartile_mean_score(self.scores[rival])
+            difference = estimate(gain, self._iqms[policy] - self._iqms[rival])
+        return Duel(
+            improvement=estimate(
+                reliable.probability_of_improvement(ours, theirs),
+                improvement_replicates(self._draws, (policy, rival), ours, theirs),
+            ),
+            worst_tenth_ratio=estimate(
+                np.quantile(ours, WORST_TENTH) / np.quantile(theirs, WORST_TENTH),
+                self._worst_tenths[policy] / self._worst_tenths[rival],
+            ),
+            difference=difference,
         )
-        for name, final in finals.items()
-    }
-
-
-def duels(policy: str, finals: Mapping[str, Floats], scale: Scale | None, draws: CrossedBootstrap) -> dict[str, Duel]:
-    """``policy`` against every other method, from grades ``(runs, instances)``."""
-    ours = finals[policy]
-    return {
-        name: _duel((policy, name), ours, theirs, scale, draws) for name, theirs in finals.items() if name != policy
-    }
-
-
-def _duel(names: tuple[str, str], ours: Floats, theirs: Floats, scale: Scale | None, draws: CrossedBootstrap) -> Duel:
-    return Duel(
-        improvement=crossed.estimate(
-            reliable.probability_of_improvement(ours, theirs),
-            crossed.improvement_replicates(draws, names, ours, theirs),
-        ),
-        worst_tenth_ratio=crossed.worst_tenth_ratio(draws, names, ours, theirs),
-        difference=crossed.score_difference(draws, names, scale.score(ours), scale.score(theirs)) if scale else None,
-    )
-
-
-def _score(draws: CrossedBootstrap, name: str, scores: Floats) -> Estimate:
-    replicates = interquartile_mean(draws.resample(name, scores))
-    return crossed.estimate(reliable.interquartile_mean_score(scores), replicates)
-
-
-def _gap(draws: CrossedBootstrap, name: str, scores: Floats) -> Estimate:
-    return crossed.estimate(reliable.optimality_gap(scores), draws.mean(name, 1 - np.minimum(scores, 1)))

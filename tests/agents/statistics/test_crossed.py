@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.statistics import crossed, reliable
-from agents.statistics.crossed import CrossedBootstrap, estimate
+from agents.statistics import interquartile_mean, reliable
+from agents.statistics.crossed import CrossedBootstrap, estimate, improvement_replicates
 from agents.statistics.scores import Scale
-from agents.statistics.standings import duels, standings
+from agents.statistics.standings import Contest
 
 RUNS, INSTANCES = 10, 24
 
@@ -138,7 +138,7 @@ tables = st.integers(1, 4).flatmap(
 @given(tables)
 def test_the_probability_of_improvement_is_rliables(pair):
     ours, theirs = pair
-    (replicate,) = crossed.improvement_replicates(Identity(ours.shape[1]), ("x", "y"), ours, theirs)
+    (replicate,) = improvement_replicates(Identity(ours.shape[1]), ("x", "y"), ours, theirs)
     expected = reliable.probability_of_improvement(ours, theirs)
     assert replicate == pytest.approx(expected)
     # Third derivation, by counting.
@@ -155,11 +155,13 @@ def test_means_and_profiles_are_rliables(pair):
     draws = Identity(scores.shape[1])
     gap = draws.mean("x", 1 - np.minimum(scores, 1))
     assert gap == pytest.approx(reliable.optimality_gap(scores))
-    thresholds = np.array([0.0, 0.3, 0.5, 2.0])
-    low, high = crossed.profile_band(draws, "x", scores, thresholds)
-    np.testing.assert_allclose(low, reliable.performance_profile(scores, thresholds))
+    thresholds = np.array([0.0, 0.3, 0.6, 2.0])
+    contest = Contest({"x": np.exp(-scores)}, {}, Scale(0, -1), draws)
+    low, high = contest.profile_band("x", thresholds)
+    np.testing.assert_allclose(contest.scores["x"], scores, atol=1e-12)
+    np.testing.assert_allclose(low, reliable.performance_profile(contest.scores["x"], thresholds))
     np.testing.assert_allclose(high, low)
-    pooled = crossed.interquartile_mean(draws.resample("x", scores))
+    pooled = interquartile_mean(draws.resample("x", scores))
     assert pooled == pytest.approx(reliable.interquartile_mean_score(scores))
 
 
@@ -179,7 +181,7 @@ def test_a_method_that_always_halves_the_grade():
     theirs = np.exp(additive(runs=1)[0])
     finals = {"ours": theirs / 2, "theirs": theirs}
     scale = Scale(0.0, -math.log(8))
-    duel = duels("ours", finals, scale, CrossedBootstrap(INSTANCES))["theirs"]
+    duel = Contest(finals, {}, scale).duels("ours")["theirs"]
     assert (duel.improvement.value, duel.improvement.low, duel.improvement.high) == pytest.approx((1, 1, 1))
     # Paired over instances, a constant factor has no spread at all: a third of the scale, and half the worst tenth.
     assert (duel.difference.value, duel.difference.low, duel.difference.high) == pytest.approx((1 / 3,) * 3)
@@ -191,18 +193,17 @@ def test_equal_methods_improve_on_each_other_half_of_the_time():
     rng = np.random.default_rng(0)
     same = np.exp(additive()[0])
     other = np.exp(rng.normal(size=(RUNS, INSTANCES)))
-    draws = CrossedBootstrap(INSTANCES)
-    duel = duels("a", {"a": same, "b": same.copy(), "c": other}, None, draws)["b"]
+    duel = Contest({"a": same, "b": same.copy(), "c": other}, {}, None).duels("a")["b"]
     assert duel.improvement.value == 0.5 and duel.improvement.low < 0.5 < duel.improvement.high
     assert duel.difference is None, "no scale, no score"
-    (replicate,) = crossed.improvement_replicates(Identity(INSTANCES), ("a", "b"), same, same)
+    (replicate,) = improvement_replicates(Identity(INSTANCES), ("a", "b"), same, same)
     assert replicate == pytest.approx(0.5)
 
 
 def test_an_improvement_on_every_instance_need_not_be_one_on_all_of_them_together():
     """Pairing: ours is lower on each instance, though instances differ by far more than methods."""
     theirs = np.exp(np.linspace(-5, 5, INSTANCES))[None] * np.exp(np.random.default_rng(0).normal(0, 0.01, (3, 1)))
-    duel = duels("ours", {"ours": theirs * 0.9, "theirs": theirs}, None, CrossedBootstrap(INSTANCES))["theirs"]
+    duel = Contest({"ours": theirs * 0.9, "theirs": theirs}, {}, None).duels("ours")["theirs"]
     assert duel.improvement.value == 1.0
     pooled = (theirs.ravel()[:, None] * 0.9 < theirs.ravel()[None]).mean()
     assert pooled < 0.6
@@ -211,8 +212,7 @@ def test_an_improvement_on_every_instance_need_not_be_one_on_all_of_them_togethe
 def test_standings_by_hand():
     finals = {"noop": np.ones((1, 4)), "x": np.exp([[-1.0, -1.0, -1.0, -1.0], [-1.0, -1.0, -1.0, 1.0]])}
     failed = {"noop": np.zeros((1, 4), bool), "x": finals["x"] > 1}
-    draws = CrossedBootstrap(4)
-    stand = standings(finals, failed, Scale(0.0, -2.0), draws)
+    stand = Contest(finals, failed, Scale(0.0, -2.0)).standings()
     assert stand["noop"].score.value == 0 and stand["noop"].optimality_gap.value == 1 and stand["noop"].runs == 1
     x = stand["x"]
     assert x.score.value == 0.5, "the middle half knows nothing of the failure"
@@ -220,5 +220,5 @@ def test_standings_by_hand():
     assert x.failed == 1 / 8 and x.median == pytest.approx(math.exp(-1)) and x.runs == 2
     assert x.worst_tenth.value == np.quantile(finals["x"], 0.9)
     assert x.score.low <= 0.5 <= x.score.high and x.score_over_runs.value == 0.5
-    bare = standings(finals, failed, None, draws)["x"]
+    bare = Contest(finals, failed, None).standings()["x"]
     assert bare.score is bare.score_over_runs is bare.optimality_gap is None and bare.median == x.median
