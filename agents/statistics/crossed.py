@@ -10,6 +10,7 @@ methods*, which pairs every comparison over instances. Drawing rows and columns 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -57,14 +58,15 @@ class CrossedBootstrap:
         """Share of each run in each draw, ``(resamples, count)``."""
         return _shares(self.runs(name, count), count)
 
+    @cached_property
     def instance_weights(self) -> Floats:
         """Share of each instance in each draw, ``(resamples, instances)``."""
         return _shares(self._instances, self._instances.shape[1])
 
     def mean(self, name: str, values: Floats) -> Floats:
-        """Mean of each draw, ``(resamples,)``, of values ``(runs, instances)``."""
-        weights = self.run_weights(name, len(values))
-        means: Floats = np.einsum("bi,im,bm->b", weights, values, self.instance_weights(), optimize=True)
+        """Mean of each draw, ``(..., resamples)``, of values ``(..., runs, instances)``."""
+        weights = self.run_weights(name, values.shape[-2])
+        means: Floats = np.einsum("bi,...im,bm->...b", weights, values, self.instance_weights, optimize=True)
         return means
 
 
@@ -81,7 +83,7 @@ def improvement_replicates(draws: CrossedBootstrap, names: tuple[str, str], ours
     """
     left, right = ours[:, None, :], theirs[None, :, :]
     wins = (left < right) + 0.5 * (left == right)  # (our runs, their runs, instances)
-    by_instance = np.tensordot(draws.instance_weights(), wins, axes=(1, 2))  # (resamples, our runs, their runs)
+    by_instance = np.tensordot(draws.instance_weights, wins, axes=(1, 2))  # (resamples, our runs, their runs)
     ours_weight, theirs_weight = (
         draws.run_weights(name, len(final)) for name, final in zip(names, (ours, theirs), strict=True)
     )

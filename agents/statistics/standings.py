@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.statistics import reliable
-from agents.statistics.crossed import WORST_TENTH, CrossedBootstrap, Estimate, estimate, improvement_replicates
+from agents.statistics.crossed import LEVEL, WORST_TENTH, CrossedBootstrap, Estimate, estimate, improvement_replicates
 from agents.statistics.one_run import interquartile_mean
 from agents.statistics.scores import Scale
 
@@ -96,9 +96,9 @@ class Contest:
 
     def profile_band(self, name: str, thresholds: Floats) -> tuple[Floats, Floats]:
         """Pointwise interval of the share of a method's scores above each threshold: two arrays ``(thresholds,)``."""
-        above = ((self.scores[name] > threshold).astype(float) for threshold in thresholds)
-        bounds = [estimate(shares.mean(), self._draws.mean(name, shares)) for shares in above]
-        return np.array([one.low for one in bounds]), np.array([one.high for one in bounds])
+        above = (self.scores[name] > thresholds[:, None, None]).astype(float)  # (thresholds, runs, instances)
+        low, high = np.quantile(self._draws.mean(name, above), [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1)
+        return low, high
 
     def _score(self, name: str) -> Estimate | None:
         if name not in self.scores:

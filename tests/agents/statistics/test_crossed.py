@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.statistics import interquartile_mean, reliable
@@ -135,6 +135,7 @@ tables = st.integers(1, 4).flatmap(
 )
 
 
+@settings(deadline=None, max_examples=40)  # SciPy's first call is slow
 @given(tables)
 def test_the_probability_of_improvement_is_rliables(pair):
     ours, theirs = pair
@@ -149,6 +150,7 @@ def test_the_probability_of_improvement_is_rliables(pair):
     assert reliable.probability_of_improvement(theirs, ours) == pytest.approx(1 - expected)
 
 
+@settings(deadline=None, max_examples=40)  # SciPy's first call is slow
 @given(tables)
 def test_means_and_profiles_are_rliables(pair):
     scores, _ = pair
