@@ -62,9 +62,12 @@ def profiles(analysis: Analysis) -> Markup | None:
 
 
 def learning_curves(analysis: Analysis) -> Markup | None:
-    """A panel for each learned method: its runs, their median, and the medians of the others. None without curves."""
-    table = analysis.table
-    methods = {method.name: [run.curve for run in method.runs if run.curve] for method in table.of_kind(LEARNED)}
+    """A panel for each method that was trained or tuned: its runs, their median, and the medians of the others.
+
+    None without curves.
+    """
+    learned_first = sorted(analysis.table.methods.values(), key=lambda method: method.kind != LEARNED)
+    methods = {method.name: [run.curve for run in method.runs if run.curve] for method in learned_first}
     methods = {name: curves for name, curves in methods.items() if curves}
     if not methods:
         return None
@@ -90,7 +93,7 @@ def learning_curves(analysis: Analysis) -> Markup | None:
             chart.dot(updates, iqm, "ours")
         runs = f"{len(curves)} run" + "s" * (len(curves) > 1)
         panels.append(figure(chart.render(), tag("b", name), f", {runs}" + _judged(analysis, name)))
-    key = legend([("ours", "median of the runs"), ("thin s0", "each run"), ("ghost", "medians of the other learners")])
+    key = legend([("ours", "median of the runs"), ("thin s0", "each run"), ("ghost", "medians of the others")])
     return join([key, grid(panels)])
 
 

@@ -262,7 +262,7 @@ def _curve(path: Path, points: Any) -> tuple[tuple[float, float], ...]:
 def _table(
     suite: str, name: str, metric: str, cells: Mapping[tuple[str, str, str, int], tuple[Run, str]], notices: list[str]
 ) -> Table:
-    """The cells of one table; runs that lack instances are left out, with a notice."""
+    """The cells of one table; runs that lack instances are left out, with a notice, and copies without one."""
     own = {key: value for key, value in cells.items() if key[:2] == (suite, name)}
     instances = tuple(sorted({instance for run, _ in own.values() for instance in run.final}))
     grouped: dict[str, list[Run]] = {}
@@ -270,14 +270,19 @@ def _table(
     for (_, _, method, seed), (run, kind) in sorted(own.items()):
         if kinds.setdefault(method, kind) != kind:
             raise ValueError(f"{suite}, {name}: {method} is {kind!r} in one run and {kinds[method]!r} in another")
+        runs = grouped.setdefault(method, [])
         if len(run.final) == len(instances):
-            grouped.setdefault(method, []).append(run)
+            # Where nothing random enters a method, its other seeds are copies; they would pass for independent runs.
+            if kind == LEARNED or all(run.final != other.final for other in runs):
+                runs.append(run)
         else:
             notices.append(
                 f"{suite}, {name}: run {seed} of {method} has {len(run.final)} of {len(instances)} instances and is "
                 "left out."
             )
-    order = sorted(grouped, key=lambda method: (KINDS.index(kinds[method]), method))
+    order = sorted(
+        (method for method, runs in grouped.items() if runs), key=lambda method: (KINDS.index(kinds[method]), method)
+    )
     methods = {method: Method(method, kinds[method], tuple(grouped[method])) for method in order}
     return Table(suite, name, metric, instances, methods)
 

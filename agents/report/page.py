@@ -149,8 +149,8 @@ def _section(one: Analysis) -> Markup:
         ),
         (
             "Learning curves",
-            "What learning cost: grade on validation instances against the GAN updates charged until then. Test "
-            "instances play no part here.",
+            "What training or tuning has brought: grade on validation instances against the GAN updates charged until "
+            "then, learners first. Test instances play no part here.",
             figures.learning_curves(one),
         ),
         (
@@ -172,8 +172,8 @@ def _section(one: Analysis) -> Markup:
         tag("h3", "Cost"),
         tag(
             "p",
-            "GAN updates are those of tuning and of training together; grading on test instances is not charged. "
-            "Seconds are of the machine named under provenance and include grading.",
+            "GAN updates are those of tuning, training and validation together; playing the test instances is not "
+            "charged. Times are wall-clock on the machine named under provenance, play included.",
         ),
         html_tables.costs_table(one),
     ]
@@ -257,8 +257,9 @@ def _reading() -> Markup:
         ),
         (
             "What is charged",
-            "Every GAN update that tuning and training used, including those of trials that were thrown away. The "
-            "oracle is no rival: it has seen the end of each test instance.",
+            "Every GAN update that tuning, training and validation made, those of discarded trials included, and what "
+            "a method needs beyond one GAN when it plays. Not charged is whatever was settled before the comparison, "
+            "such as presets. The oracle is no rival: it has seen how each test instance ends.",
         ),
     )
     items = (part for term, text in entries for part in (tag("dt", term), tag("dd", text)))

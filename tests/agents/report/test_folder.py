@@ -83,6 +83,19 @@ def test_what_is_missing_is_told(tmp_path, change, message):
     assert any(message in notice for notice in comparison.notices), comparison.notices
 
 
+def test_copies_of_a_run_count_once(tmp_path):
+    """Seeds of a method that nothing random enters; two learners that end alike are two runs all the same."""
+    same = np.repeat(grades("noop", 1), 3, axis=0)
+    finals = {"noop": same, "ppo": same, "pbt": np.concatenate([same, grades("pbt", 2)])}
+    folder = write_comparison(tmp_path / "run", methods=("noop", "ppo", "pbt"), finals=finals)
+    methods = read_comparison([folder]).tables[0].methods
+    assert {name: [run.seed for run in method.runs] for name, method in methods.items()} == {
+        "noop": [0],
+        "pbt": [0, 3, 4],
+        "ppo": [0, 1, 2],
+    }
+
+
 def test_folders_of_one_suite_are_put_together(tmp_path):
     first = write_comparison(tmp_path / "a", methods=("noop", "oracle", "ppo"))
     second = write_comparison(tmp_path / "b", methods=("noop", "sac"))
