@@ -280,9 +280,8 @@ def _table(
                 f"{suite}, {name}: run {seed} of {method} has {len(run.final)} of {len(instances)} instances and is "
                 "left out."
             )
-    order = sorted(
-        (method for method, runs in grouped.items() if runs), key=lambda method: (KINDS.index(kinds[method]), method)
-    )
+    present = [method for method, runs in grouped.items() if runs]
+    order = sorted(present, key=lambda method: (KINDS.index(kinds[method]), method))
     methods = {method: Method(method, kinds[method], tuple(grouped[method])) for method in order}
     return Table(suite, name, metric, instances, methods)
 

@@ -69,6 +69,13 @@ def duels_table(analysis: Analysis) -> Markup | None:
     if not analysis.duels:
         return None
     duels = analysis.duels
+
+    def gain(name: str) -> Cell:
+        return _with_interval(duels[name].difference)
+
+    def ratio(name: str) -> Cell:
+        return with_interval(duels[name].worst_tenth_ratio)
+
     axis = Axis(-0.02, 1.02, "probability")
     columns = [
         _method(analysis, "Rival"),
@@ -82,22 +89,8 @@ def duels_table(analysis: Analysis) -> Markup | None:
         ),
     ]
     if analysis.scale is not None:
-        columns.append(
-            Column(
-                "Score, difference",
-                lambda m: _with_interval(duels[m].difference),
-                "number wide",
-                note="above 0 is better",
-            )
-        )
-    columns.append(
-        Column(
-            "Worst tenth, ratio",
-            lambda m: _with_interval(duels[m].worst_tenth_ratio),
-            "number wide",
-            note="below 1 is better",
-        )
-    )
+        columns.append(Column("Score, difference", gain, "number wide", "above 0 is better"))
+    columns.append(Column("Worst tenth, ratio", ratio, "number wide", "below 1 is better"))
     rivals = sorted(duels, key=lambda m: (m == ORACLE, duels[m].improvement.value))
     return _table(f"{analysis.policy} against each of the others", analysis, rivals, columns)
 
@@ -107,16 +100,15 @@ def intervals_table(analysis: Analysis) -> Markup | None:
     if analysis.scale is None:
         return None
     stand = analysis.standings
+
+    def over_runs(name: str) -> Cell:
+        return DASH if stand[name].runs == 1 else _interval(stand[name].score_over_runs)
+
     columns = [
         _method(analysis),
         Column("Score", lambda m: _value(stand[m].score), note="IQM"),
-        Column("Runs and instances", lambda m: _interval(stand[m].score), "number wide", note="crossed; decides"),
-        Column(
-            "Scores within an instance",
-            lambda m: _interval(stand[m].score_over_runs),
-            "number wide",
-            note="rliable, stratified",
-        ),
+        Column("Runs and instances", lambda m: _interval(stand[m].score), "number wide", "crossed; decides"),
+        Column("Single scores", over_runs, "number wide", "rliable; none of one run"),
     ]
     return _table("Two ways of resampling", analysis, analysis.ranking, columns)
 

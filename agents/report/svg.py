@@ -47,17 +47,17 @@ class Axis:
 
     def ticks(self) -> list[tuple[float, str]]:
         """Three to seven round values within the axis, and how they are written."""
-        if not self.logarithmic:
+        decades = math.log10(self.high / self.low) if self.logarithmic else 0.0
+        if decades < 0.5:
             step = _round_step((self.high - self.low) / 5)
             if self.powers_of_ten:
                 step = max(1.0, math.ceil(step))
             first = math.ceil(self.low / step - 1e-9)
             values = [round(n * step, 10) + 0.0 for n in range(first, math.floor(self.high / step + 1e-9) + 1)]
         else:
-            decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
-            width = math.log10(self.high / self.low)
-            within = (1, 2, 5) if width < 1.5 else (1, 3) if width < 3 else (1,)
-            values = [m * 10.0**d for d in decades for m in within]
+            powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
+            within = (1, 2, 5) if decades < 1.5 else (1, 3) if decades < 3 else (1,)
+            values = [m * 10.0**power for power in powers for m in within]
             values = [value for value in values if self.low <= value * (1 + 1e-9) and value <= self.high * (1 + 1e-9)]
         return [(value, self._written(value)) for value in values]
 

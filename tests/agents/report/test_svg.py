@@ -66,6 +66,7 @@ def test_ticks_of_logarithmic_axes():
     assert [text for _, text in Axis(0.02, 300, "x", logarithmic=True).ticks()] == ["0.1", "1", "10", "100"]
     assert [text for _, text in Axis(0.2, 11, "x", logarithmic=True).ticks()] == ["0.3", "1", "3", "10"]
     assert [text for _, text in Axis(0.9, 6, "x", logarithmic=True).ticks()] == ["1", "2", "5"]
+    assert [text for _, text in Axis(0.9, 1.3, "x", logarithmic=True).ticks()] == ["0.9", "1", "1.1", "1.2", "1.3"]
     powers = [text for _, text in Axis(-4.4, -0.8, "x", powers_of_ten=True).ticks()]
     assert powers == ["10\u207b\u2074", "10\u207b\u00b3", "10\u207b\u00b2", "10\u207b\u00b9"]
     assert Axis(1, 100, "x", logarithmic=True).share(10) == pytest.approx(0.5)
