@@ -16,12 +16,12 @@ def fixed(value: float, digits: int = 2) -> str:
 
 
 def significant(value: float) -> str:
-    """Three significant digits without an exponent, from a thousandth up to a million; grades and times."""
+    """At least three significant digits, without an exponent from a thousandth up to a million; for grades."""
     if value == 0:
         return "0"
     if not 1e-3 <= abs(value) < 1e6:
         return f"{value:.2e}".replace("e-0", "e-").replace("e+0", "e").replace("-", MINUS)
-    digits = max(0, 2 - math.floor(math.log10(abs(value))))
+    digits = max(0, 2 - math.floor(math.log10(abs(float(f"{value:.2e}")))))  # 0.9996 is 1.00, not 1.000
     return f"{value:.{digits}f}".replace("-", MINUS)
 
 

@@ -11,7 +11,7 @@ from agents import decision
 from agents.decision import LEARNED, Verdict
 from agents.report import figures, html_tables
 from agents.report.analysis import Analysis, across
-from agents.report.folder import Comparison, Source, Table
+from agents.report.folder import Comparison, Method, Source, Table
 from agents.report.markup import Markup, tag
 from agents.report.numbers import DASH, significant
 from agents.statistics.crossed import RESAMPLES
@@ -142,9 +142,9 @@ def _section(one: Analysis) -> Markup:
     for heading, text, content in (
         (
             "Performance profiles",
-            "How many of all runs on all instances end above a score. Higher is better at every point; where two lines "
-            "cross, neither method is better throughout. The judged policy is in each panel with its pointwise "
-            "95\u00a0% band, noop and oracle are drawn in grey.",
+            "How many of all runs on all instances end above a score. Higher is better at every point; where lines "
+            "cross, neither method is better throughout. Grey lines are noop and oracle"
+            + (f"; {one.policy} is in each panel, with its pointwise 95\u00a0% band." if one.policy else "."),
             figures.profiles(one),
         ),
         (
@@ -193,16 +193,20 @@ def _section(one: Analysis) -> Markup:
 
 def _sizes(table: Table) -> str:
     learned = table.of_kind(LEARNED)
-    counts = sorted({len(method.runs) for method in learned})
-    runs = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}" if counts else "no"
-    others = sorted({len(method.runs) for method in table.methods.values() if method.kind != LEARNED})
-    text = f"n = {len(table.instances)} held-out test instances"
+    others = [method for method in table.methods.values() if method.kind != LEARNED]
+    parts = [f"n = {len(table.instances)} held-out test instances, which every run plays"]
     if learned:
-        text += f"; {runs} training run{'s' * (counts != [1])} of each learned method, every one on all instances"
+        parts.append(f"{_runs(learned)} of each learned method")
     if others:
-        span = f"{others[0]}" if len(others) == 1 else f"{others[0]} to {others[-1]}"
-        text += f"; {span} of each other method"
-    return f"{text}. Grade: {table.metric}; lower is better."
+        parts.append(f"{_runs(others)} of each other method")
+    return f"{'; '.join(parts)}. Grade: {table.metric}; lower is better."
+
+
+def _runs(methods: Sequence[Method]) -> str:
+    """``1 run``, ``10 runs`` or ``1 to 10 runs``."""
+    counts = sorted({len(method.runs) for method in methods})
+    span = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    return span + (" run" if counts == [1] else " runs")
 
 
 def _scale_note(one: Analysis) -> Markup:

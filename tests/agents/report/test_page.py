@@ -111,7 +111,7 @@ def test_the_page_says_what_was_computed(reader, analyses):
             assert verdict.finding in reader.text and verdict.claim in reader.text
         assert f"{one.standings['sac'].score.value:.2f}" in reader.text
     for needed in (
-        f"n = {INSTANCES} held-out test instances; 3 training runs of each learned method",
+        f"n = {INSTANCES} held-out test instances, which every run plays; 3 runs of each learned method; 1 run of each",
         "Grade: SW2, n=512; lower is better",
         "python scripts/compare.py --suite ring",
         "4000 draws",

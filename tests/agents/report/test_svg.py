@@ -30,6 +30,7 @@ def test_text_is_escaped_and_markup_is_not():
         (fixed(-1.255, 1), "\u22121.3"),
         (significant(0.01234), "0.0123"),
         (significant(1234.5), "1234"),
+        (significant(0.99996), "1.00"),
         (significant(12.345), "12.3"),
         (significant(0), "0"),
         (significant(1.5e-7), "1.50e\u22127"),
