@@ -37,8 +37,8 @@ class Evaluator:
     """Plays whole episodes with given predictors on given instances and grades them.
 
     About ``num_envs`` GANs train at once: one population, or one for each kind of GAN in the suite. Results do not
-    depend on the order of the calls. In a suite of several data sets a grade counts in units of the median that GANs
-    left alone reach on the same data (:attr:`~gan_env.instances.Task.noop_grade`), so that one table holds them all.
+    depend on the order of the calls. In a suite of several tasks a grade counts in units of the median that GANs left
+    alone reach on the same one (:attr:`~gan_env.instances.Task.noop_grade`), so that one table holds them all.
     """
 
     def __init__(self, config: EnvConfig, num_envs: int) -> None:
@@ -48,11 +48,11 @@ class Evaluator:
         self.observation_names = config.observer().names
         """One name for each entry of an observation."""
         tasks = self.suite.all_tasks()
-        self._relative = len({task.data for task in tasks}) > 1
+        self._relative = len(tasks) > 1
         kinds = self.suite.kinds()
         size = -(-num_envs // len(kinds))
         self._cores = {task.population_key(): make_core(config, size, [task]) for task in kinds}
-        self._noop_grades = {task.data: task.noop_grade for task in tasks}
+        self._noop_grades = {(task.data, task.population_key()): task.noop_grade for task in tasks}
 
     @property
     def metric(self) -> str:
@@ -126,7 +126,7 @@ class Evaluator:
         rows = list(range(count))
         grades = core.grade(rows)
         if self._relative:
-            grades = grades / [self._noop_grades[instance.data] for instance in instances]
+            grades = grades / [self._noop_grades[instance.data, instance.population_key()] for instance in instances]
         failures, proxies, decisions = core.failures(rows), core.infos(rows)["fid_proxy"], core.decisions
         return [
             EpisodeRecord(

@@ -85,7 +85,7 @@ class Task:
     proxy_samples: int
     grade_samples: int
     noop_grade: float = 1.0
-    """Median grade of GANs left alone; suites of several data sets count in units of it."""
+    """Median grade of GANs left alone; suites of several tasks count in units of it."""
     loss: str = "nonsaturating"
     start_range: tuple[float, float] = (1e-5, 10**-1.5)
 

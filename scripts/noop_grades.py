@@ -1,4 +1,4 @@
-"""Measure what GANs that are left alone reach on each data set: the unit in which suites of several data sets count.
+"""Measure what GANs that are left alone reach in each task: the unit in which suites of several tasks count.
 
 The medians stand as ``noop_grade`` in gan_env/suites.py. Training instances alone are used; divergence counts as the
 worst grade, collapse is not looked for.
@@ -22,9 +22,8 @@ from agents.cli import fail_in_one_line
 from agents.evaluation import Evaluator, finals
 from agents.predictors import NoopPredictor
 from agents.run_folder import provenance
-from gan_backbones.data import DATA_SETS
 from gan_backbones.files import write_atomically
-from gan_env import SUITES, EnvConfig
+from gan_env import SUITES, EnvConfig, Task
 
 
 @dataclass(frozen=True)
@@ -32,9 +31,9 @@ class Options:
     """Options of noop_grades.py."""
 
     data: tuple[str, ...] = ()
-    """Data sets to measure; by default those of all suites."""
+    """Data sets whose tasks to measure; by default all."""
     instances: int = 64
-    """Training instances of each."""
+    """Training instances of each task."""
     num_envs: int = 32
     """GANs trained at once."""
     seed: int = 1
@@ -48,26 +47,34 @@ def main() -> None:
     torch.set_num_threads(1)
     if min(options.instances, options.num_envs) < 1:
         raise ValueError("--instances and --num-envs must be at least 1")
-    tasks = {task.data for suite in SUITES.values() for task in suite.all_tasks()}
-    unknown = sorted(set(options.data) - tasks)
+    tasks = {task_name(task): task for suite in SUITES.values() for task in suite.all_tasks()}
+    chosen = {name: task for name, task in tasks.items() if not options.data or task.data in options.data}
+    unknown = sorted(set(options.data) - {task.data for task in tasks.values()})
     if unknown:
-        raise ValueError(f"no suite trains on {unknown[0]!r}; known: {', '.join(sorted(tasks))}")
-    chosen = options.data or tuple(sorted(tasks))
+        known = sorted({task.data for task in tasks.values()})
+        raise ValueError(f"no suite trains on {unknown[0]!r}; known: {', '.join(known)}")
     record: dict[str, Any] = {}
-    for name in tqdm(chosen, desc="data sets", disable=None):
-        grades = measure(name, options)
+    for name, task in tqdm(sorted(chosen.items()), desc="tasks", disable=None):
+        grades = measure(task, options)
         record[name] = {"median": float(np.median(grades)), "grades": grades}
         print(f"{name}: median {np.median(grades):.4g}, worst {max(grades):.4g}")
     if options.json is not None:
         write_atomically(options.json, (json.dumps(record | {"made": provenance("cpu")}, indent=1) + "\n").encode())
 
 
-def measure(data: str, options: Options) -> list[float]:
+def task_name(task: Task) -> str:
+    """Data, loss and length of the training: what tells the tasks of all suites apart."""
+    return f"{task.data}, {task.loss}, {task.decisions * task.updates_per_step} updates"
+
+
+def measure(task: Task, options: Options) -> list[float]:
     """Final grades of GANs left alone on training instances."""
-    points = DATA_SETS[data].resolutions is None
     config = EnvConfig(
-        suite="ring" if points else "faces",
-        data=data,
+        suite="ring" if task.resolution is None else "faces",
+        data=task.data,
+        loss=task.loss,
+        updates_per_step=task.updates_per_step,
+        decisions=task.decisions,
         knobs=("lr_g", "lr_d"),
         measure_quality=False,
         reward="stability",

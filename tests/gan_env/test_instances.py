@@ -75,12 +75,12 @@ def test_a_draw_depends_on_its_generator_alone(name):
 def test_instances_say_what_their_task_says(name):
     suite, rng = get_suite(name), np.random.default_rng(0)
     for split in SPLITS:
-        tasks = {task.data: task for task in suite.tasks_of(split)}
-        assert len(tasks) == len(suite.tasks_of(split)), "an instance's data set tells its task"
-        drawn = [suite.sample(rng, split) for _ in range(60)]
-        assert {instance.data for instance in drawn} == set(tasks)
+        tasks = {(task.data, task.population_key()): task for task in suite.tasks_of(split)}
+        assert len(tasks) == len(suite.tasks_of(split)), "data set and population tell an instance's task"
+        drawn = [suite.sample(rng, split) for _ in range(100)]
+        assert {(instance.data, instance.population_key()) for instance in drawn} == set(tasks)
         for instance in drawn:
-            task = tasks[instance.data]
+            task = tasks[instance.data, instance.population_key()]
             plain = json.loads(json.dumps(instance.to_dict()))
             assert plain["backbone_options"] == dict(task.backbone_options)
             for field in ("resolution", "backbone", "loss", "batch_size", "updates_per_step", "decisions"):
@@ -101,12 +101,13 @@ def test_tasks_that_share_a_population_are_measured_alike(name):
 
 def test_what_doing_nothing_reaches_is_what_was_measured():
     record = json.loads((ROOT / "docs" / "results" / "noop-grades.json").read_text())
-    tasks = {task.data: task for suite in SUITES.values() for task in suite.all_tasks()}
-    assert set(record) - {"made"} == set(tasks)
-    for data, task in tasks.items():
-        assert len(record[data]["grades"]) == 64
-        assert record[data]["median"] == pytest.approx(np.median(record[data]["grades"]))
-        assert task.noop_grade == pytest.approx(record[data]["median"], rel=1e-3)
+    tasks = dict.fromkeys(task for suite in SUITES.values() for task in suite.all_tasks())
+    names = [f"{task.data}, {task.loss}, {task.decisions * task.updates_per_step} updates" for task in tasks]
+    assert sorted(set(record) - {"made"}) == sorted(names)
+    for name, task in zip(names, tasks, strict=True):
+        assert len(record[name]["grades"]) == 64
+        assert record[name]["median"] == pytest.approx(np.median(record[name]["grades"]))
+        assert task.noop_grade == pytest.approx(record[name]["median"], rel=1e-3)
 
 
 def test_a_transfer_suite_is_tested_on_what_it_never_trained_on():
