@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from agents.predictors import Predictor
 from gan_env import ActionCodec, EnvConfig, GanInstance
 from gan_env.core import BalanceCore
+from gan_env.instances import Suite
 from gan_env.mixed import MixedCore, make_core
 
 
@@ -33,6 +34,12 @@ class EpisodeRecord:
     """log10 of each knob after each decision."""
 
 
+OnStep = Callable[[int], None]
+"""Told the GAN updates of each step."""
+OnEnd = Callable[[int, BalanceCore | MixedCore, int], None]
+"""Told the number of an instance whose episode is over, the core that holds its GAN, and the row there."""
+
+
 class Evaluator:
     """Plays whole episodes with given predictors on given instances and grades them.
 
@@ -48,7 +55,7 @@ class Evaluator:
         self.observation_names = config.observer().names
         """One name for each entry of an observation."""
         tasks = self.suite.all_tasks()
-        self._relative = len(tasks) > 1
+        self._relative = _counts_relatively(self.suite)
         kinds = self.suite.kinds()
         size = -(-num_envs // len(kinds))
         self._cores = {task.population_key(): make_core(config, size, [task]) for task in kinds}
@@ -57,8 +64,7 @@ class Evaluator:
     @property
     def metric(self) -> str:
         """Name of what the grades are."""
-        names = " or ".join(dict.fromkeys(task.metric for task in self.suite.all_tasks()))
-        return f"{names}, over that of GANs left alone" if self._relative else names
+        return metric_of(self.suite)
 
     def core(self, instance: GanInstance) -> BalanceCore | MixedCore:
         """Where an instance is played. Raises ``ValueError`` for one that the suite has no population for."""
@@ -71,14 +77,11 @@ class Evaluator:
         self,
         predictor: Predictor,
         instances: Sequence[GanInstance],
-        on_step: Callable[[int], None] | None = None,
+        on_step: OnStep | None = None,
         codec: ActionCodec | None = None,
+        on_end: OnEnd | None = None,
     ) -> list[EpisodeRecord]:
-        """One record per instance, in order.
-
-        ``on_step`` is told the GAN updates of each step. ``codec`` reads the predictor's actions, by default the
-        environment's own.
-        """
+        """One record per instance, in order. ``codec`` reads the predictor's actions, by default the environment's."""
         by_core: dict[int, list[int]] = {}
         for index, instance in enumerate(instances):
             by_core.setdefault(id(self.core(instance)), []).append(index)
@@ -89,6 +92,9 @@ class Evaluator:
                 batch = indices[start : start + core.size]
                 played = self._batch(core, predictor, [instances[index] for index in batch], on_step, codec)
                 records |= dict(zip(batch, played, strict=True))
+                if on_end is not None:
+                    for row, index in enumerate(batch):
+                        on_end(index, core, row)
         return [records[index] for index in range(len(instances))]
 
     def _batch(
@@ -96,7 +102,7 @@ class Evaluator:
         core: BalanceCore | MixedCore,
         predictor: Predictor,
         instances: Sequence[GanInstance],
-        on_step: Callable[[int], None] | None,
+        on_step: OnStep | None,
         codec: ActionCodec | None,
     ) -> list[EpisodeRecord]:
         count = len(instances)
@@ -124,9 +130,7 @@ class Evaluator:
             if on_step is not None:
                 on_step(len(rows) * core.task.updates_per_step)
         rows = list(range(count))
-        grades = core.grade(rows)
-        if self._relative:
-            grades = grades / [self._noop_grades[instance.data, instance.population_key()] for instance in instances]
+        grades = self.grade(core, rows, instances)
         failures, proxies, decisions = core.failures(rows), core.infos(rows)["fid_proxy"], core.decisions
         return [
             EpisodeRecord(
@@ -142,9 +146,30 @@ class Evaluator:
             for row, instance in enumerate(instances)
         ]
 
+    def grade(
+        self, core: BalanceCore | MixedCore, rows: Sequence[int], instances: Sequence[GanInstance]
+    ) -> NDArray[np.float64]:
+        """The grader's verdict on ``rows``, which play ``instances``, in the units of this suite's tables."""
+        grades = core.grade(rows)
+        return (
+            grades / [self._noop_grades[instance.data, instance.population_key()] for instance in instances]
+            if self._relative
+            else grades
+        )
+
     def close(self) -> None:
         for core in self._cores.values():
             core.close()
+
+
+def metric_of(suite: Suite) -> str:
+    """Name of what the grades in a suite's tables are."""
+    names = " or ".join(dict.fromkeys(task.metric for task in suite.all_tasks()))
+    return f"{names}, over that of GANs left alone" if _counts_relatively(suite) else names
+
+
+def _counts_relatively(suite: Suite) -> bool:
+    return len(suite.all_tasks()) > 1
 
 
 def with_rates(instances: Sequence[GanInstance], lr_g: float, lr_d: float) -> list[GanInstance]:

@@ -1,72 +1,47 @@
-"""Closed-loop rules: they watch how a GAN does and turn its knobs, without having been trained."""
+"""Closed-loop rules of a few lines: they watch the discriminator and turn the rates, without having been trained.
+
+What they watch are features of the observation, means over the updates since the last decision. None of them moves a
+knob before there has been an update.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from types import MappingProxyType
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.moves import Moves
 from gan_env import ActionCodec
+from gan_env.knobs import RATE_KNOBS
 from gan_env.observation import columns_of
 
 Array = NDArray[np.float64]
 
-TARGETS: Mapping[str, float] = MappingProxyType({"real_accuracy": 0.6, "fake_accuracy": 0.6, "diversity": 1.0})
-"""What APFL wants to see, as the observation scales it: 80 % of the samples told right, which is the balance that ADA
-(arXiv 2006.06676) holds, and samples as varied as the data."""
-_BELIEVED: Mapping[str, float] = MappingProxyType({"lr_g": -0.3, "lr_d": 0.3})
-"""First belief of what one large move of a knob does to each accuracy."""
 
+class Ada:
+    """The rule of adaptive discriminator augmentation, carried over to the rates.
 
-@dataclass(frozen=True)
-class _Memory:
-    """What APFL knows of n GANs, with m perceptions and K knobs."""
+    Karras et al. (arXiv 2006.06676, section 3.1) measure overfitting by ``r_t = E[sign D(real)]`` and move the strength
+    of augmentation by a fixed amount up or down, by the sign of ``r_t - target``. Here the fixed amount moves the
+    discriminator's rate the other way, and the generator's by a share of it the same way.
 
-    decisions: NDArray[np.int64]  # (n,)
-    perceived: Array  # (n, m), smoothed
-    positions: Array  # (n, K), in large moves from the start
-    effects: Array  # (n, K + 1, m): of one large move of each knob on each perception, and what happens by itself
-    uncertainty: Array  # (n, K + 1, K + 1)
-
-
-class Apfl:
-    """Adaptive perception-behaviour feedback loop, after Sun, Song & Chi, arXiv 2508.16089; see docs/train-gan.md.
-
-    Perception: the discriminator's accuracies and, where the observation has it, the diversity, exponentially
-    smoothed. Behaviour: moves of all knobs. What moves do to the next perception is learned while the GAN trains, by
-    recursive least squares with forgetting; the moves are those that, by what is known, bring the perceptions a share
-    of the way to :data:`TARGETS`: a self-tuning regulator (Astrom & Wittenmark, "On self tuning regulators", Automatica
-    9, 1973). A small square wave on each knob, each of its own frequency, keeps the effects of all knobs apart.
-
-    Actions are ``continuous``. ``names`` are those of the observation's entries; ``ValueError`` where one is missing.
+    step: decades per decision. generator: that share, in [0, 1].
     """
 
-    smoothing = 0.5
-    """Weight of the past in a perception."""
-    forgetting = 0.95
-    """Weight of a decision's evidence at the next one."""
-    haste = 0.25
-    """Share of the way to the targets that a decision's moves should bring."""
-    damping = 0.03
-    """Keeps moves small where no knob has an effect; squared accuracy per squared large move."""
-    probe = 0.1
-    """Height of the square waves, in large moves."""
-
-    def __init__(self, names: Sequence[str], codec: ActionCodec) -> None:
-        if codec.action_type != "continuous":
-            raise ValueError(f"APFL needs action type 'continuous', not {codec.action_type!r}")
-        perceptions = [name for name in TARGETS if name != "diversity" or name in names]
-        self._perceptions = columns_of(names, perceptions)
-        self._positions = columns_of(names, [f"{knob}_relative" for knob in codec.knobs])
-        self._targets = np.array([TARGETS[name] for name in perceptions])
-        self._decades = np.log10(codec.moves[1])
-        self._first_effects = np.zeros((len(codec.knobs) + 1, len(perceptions)))
-        for row, knob in enumerate(codec.knobs):
-            self._first_effects[row, :2] = _BELIEVED.get(knob, 0.0)
+    def __init__(
+        self,
+        names: Sequence[str],
+        codec: ActionCodec,
+        *,
+        target: float = 0.6,
+        step: float = 0.1,
+        generator: float = 0.0,
+    ) -> None:
+        self._target, self._steps = target, step * np.array([generator, -1.0])
+        self._moves = Moves(codec, RATE_KNOBS, "ADA's rule")
+        self._columns = columns_of(names, ["real_accuracy", "budget_left"])
 
     def predict(
         self,
@@ -75,80 +50,115 @@ class Apfl:
         episode_start: NDArray[np.bool_] | None = None,
         deterministic: bool = False,
     ) -> tuple[NDArray[Any], Any]:
-        seen = observation.astype(np.float64)
-        perceived, positions = seen[:, self._perceptions], 2 * seen[:, self._positions] / self._decades
+        # The accuracy, scaled to [-1, 1], is the mean sign of the logits.
+        mean_sign, left = observation[:, self._columns].astype(np.float64).T
+        verdict = np.where(left < 1, np.sign(mean_sign - self._target), 0.0)
+        return self._moves.actions(verdict[:, None] * self._steps), state
+
+
+class GapAware:
+    """The gap-aware scheduler of Hazimeh & Ponomareva, arXiv 2302.00089, section 3: hold D's loss near its ideal.
+
+    The discriminator's rate is its start times a function of the gap between a moving average of its loss and the
+    ideal one, 2 ln 2: 1 without a gap, falling exponentially to ``floor`` at a loss of ``1 - window`` times the ideal,
+    rising exponentially to ``ceiling`` at ``1 + window`` times. The generator's rate stays. The defaults of floor,
+    ceiling and window are the paper's; its average, which keeps 0.95 per update, begins at the ideal and keeps
+    ``smoothing`` per decision here, 0.95 to the power of about 20.
+    """
+
+    smoothing = 0.36
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        codec: ActionCodec,
+        *,
+        floor: float = 0.1,
+        ceiling: float = 2.0,
+        window: float = 0.1,
+    ) -> None:
+        self._low, self._high, self._window = np.log10(floor), np.log10(ceiling), window
+        self._moves = Moves(codec, ("lr_d",), "the gap-aware scheduler")
+        self._columns = columns_of(names, ["loss_d", "lr_d_relative"])
+
+    def predict(
+        self,
+        observation: NDArray[np.float32],
+        state: Any = None,
+        episode_start: NDArray[np.bool_] | None = None,
+        deterministic: bool = False,
+    ) -> tuple[NDArray[Any], Any]:
+        loss, position = observation[:, self._columns].astype(np.float64).T
         if state is None or episode_start is None:
-            episode_start = np.full(len(seen), state is None)
-        memory = self._after(state or self._beginning(len(seen)), episode_start, perceived, positions)
-        moves = self._moves(memory) + self._waves(memory.decisions)
-        return np.clip(moves, -1, 1).astype(np.float32), memory
-
-    def effects(self, state: Any) -> Array:
-        """What is believed of each row at a state that :meth:`predict` gave, ``(n, K + 1, m)``.
-
-        The effect of one large move of each knob on each perception; last, what happens by itself.
-        """
-        learned: Array = state.effects
-        return learned.copy()
-
-    def _beginning(self, count: int) -> _Memory:
-        knobs_and_one, perceptions = self._first_effects.shape
-        return _Memory(
-            np.zeros(count, dtype=np.int64),
-            np.zeros((count, perceptions)),
-            np.zeros((count, knobs_and_one - 1)),
-            np.tile(self._first_effects, (count, 1, 1)),
-            np.tile(np.eye(knobs_and_one), (count, 1, 1)),
-        )
-
-    def _after(self, memory: _Memory, fresh: NDArray[np.bool_], perceived: Array, positions: Array) -> _Memory:
-        """The memory with one more decision's perceptions ``(n, m)`` and knobs ``(n, K)``; ``fresh`` rows begin."""
-        start = self._beginning(len(fresh))
-        decisions = np.where(fresh, 0, memory.decisions + 1)
-        # Nothing is perceived before the first training step, so that smoothing starts after it.
-        weight = np.where(decisions > 1, self.smoothing, 0.0)[:, None]
-        smooth = weight * memory.perceived + (1 - weight) * perceived
-        effects, uncertainty = self._learned(memory, smooth - memory.perceived, positions - memory.positions)
-        learning = (decisions > 1)[:, None, None]
-        known = _where(fresh, start, memory)
-        return _Memory(
-            decisions,
-            smooth,
-            positions,
-            np.where(learning, effects, known.effects),
-            np.where(learning, uncertainty, known.uncertainty),
-        )
-
-    def _learned(self, memory: _Memory, changes: Array, moves: Array) -> tuple[Array, Array]:
-        """One step of recursive least squares: ``changes`` ``(n, m)`` were brought about by ``moves`` ``(n, K)``."""
-        causes = np.concatenate([moves, np.ones((len(moves), 1))], axis=1)
-        spread = np.einsum("nij,nj->ni", memory.uncertainty, causes)
-        gain = spread / (self.forgetting + np.einsum("ni,ni->n", causes, spread))[:, None]
-        surprise = changes - np.einsum("nim,ni->nm", memory.effects, causes)
-        effects = memory.effects + gain[:, :, None] * surprise[:, None, :]
-        uncertainty = (memory.uncertainty - gain[:, :, None] * spread[:, None, :]) / self.forgetting
-        return effects, uncertainty
-
-    def _moves(self, memory: _Memory) -> Array:
-        """Damped least squares: the smallest moves ``(n, K)`` that bring about the change that is wanted."""
-        knobs, drift = memory.effects[:, :-1], memory.effects[:, -1]
-        wanted = self.haste * (self._targets - memory.perceived) - drift
-        wanted = np.where(memory.decisions[:, None] > 0, wanted, 0.0)
-        square = np.einsum("nkm,nkl->nml", knobs, knobs) + self.damping * np.eye(len(self._targets))
-        moves: Array = np.einsum("nkm,nm->nk", knobs, np.linalg.solve(square, wanted[:, :, None])[:, :, 0])
-        return moves
-
-    def _waves(self, decisions: NDArray[np.int64]) -> Array:
-        """Square waves ``(n, K)``: the first knob's changes sign at every decision, the next one's at every second."""
-        knobs = np.arange(len(self._first_effects) - 1)
-        return np.where((decisions[:, None] >> knobs) & 1, -self.probe, self.probe)
+            episode_start = np.full(len(loss), state is None)
+        before = np.where(episode_start, 1.0, 1.0 if state is None else state)
+        average = self.smoothing * before + (1 - self.smoothing) * 10**loss  # in units of the ideal
+        gap = np.clip((average - 1) / self._window, -1, 1)
+        wanted = np.where(gap < 0, -gap * self._low, gap * self._high)
+        return self._moves.actions((wanted - 2 * position)[:, None]), average
 
 
-def _where(rows: NDArray[np.bool_], one: _Memory, other: _Memory) -> _Memory:
-    """``one`` in ``rows``, ``other`` elsewhere."""
+class LossRatio:
+    """Holds the ratio of the two canonical losses: the discriminator slows down while the generator's is too high.
 
-    def choose(name: str) -> Any:
-        first, second = getattr(one, name), getattr(other, name)
-        return np.where(rows.reshape(-1, *[1] * (first.ndim - 1)), first, second)
+    Each decision moves the discriminator's rate by ``-gain`` decades per decade of error, the generator's by a share of
+    that the other way. The error is log10 of the generator's loss over the discriminator's, each relative to its value
+    where the discriminator cannot tell, less ``target``.
+    """
 
-    return _Memory(**{name: choose(name) for name in vars(one)})
+    def __init__(
+        self,
+        names: Sequence[str],
+        codec: ActionCodec,
+        *,
+        target: float = 0.0,
+        gain: float = 0.3,
+        generator: float = 1.0,
+    ) -> None:
+        self._gains = gain * np.array([generator, -1.0])
+        self._moves = Moves(codec, RATE_KNOBS, "the loss-ratio controller")
+        self._error = _LossError(names, target)
+
+    def predict(
+        self,
+        observation: NDArray[np.float32],
+        state: Any = None,
+        episode_start: NDArray[np.bool_] | None = None,
+        deterministic: bool = False,
+    ) -> tuple[NDArray[Any], Any]:
+        return self._moves.actions(self._error(observation)[:, None] * self._gains), state
+
+
+class UpdateRatio:
+    """Who steps how often, by the losses: the decision that AutoLoss (Xu et al., arXiv 1810.02442) learns, by rule.
+
+    Each decision moves the discriminator's steps per step of the generator by ``-gain`` decades per decade of the
+    error of :class:`LossRatio`. The rates stay.
+    """
+
+    def __init__(self, names: Sequence[str], codec: ActionCodec, *, target: float = 0.0, gain: float = 0.3) -> None:
+        self._gain = gain
+        self._moves = Moves(codec, ("update_ratio",), "the rule of update ratios")
+        self._error = _LossError(names, target)
+
+    def predict(
+        self,
+        observation: NDArray[np.float32],
+        state: Any = None,
+        episode_start: NDArray[np.bool_] | None = None,
+        deterministic: bool = False,
+    ) -> tuple[NDArray[Any], Any]:
+        return self._moves.actions(-self._gain * self._error(observation)[:, None]), state
+
+
+class _LossError:
+    """How far the log ratio of the losses is from a target, ``(n,)``; 0 before the first update."""
+
+    def __init__(self, names: Sequence[str], target: float) -> None:
+        self._target = target
+        self._columns = columns_of(names, ["loss_g", "loss_d", "budget_left"])
+
+    def __call__(self, observation: NDArray[np.float32]) -> Array:
+        loss_g, loss_d, left = observation[:, self._columns].astype(np.float64).T
+        error: Array = np.where(left < 1, loss_g - loss_d - self._target, 0.0)
+        return error

@@ -16,7 +16,16 @@ import torch
 
 from gan_backbones.files import write_atomically
 
-_REPORTED_PACKAGES = ("gan-balance", "torch", "torchvision", "gymnasium", "stable-baselines3", "sb3-contrib", "numpy")
+_REPORTED_PACKAGES = (
+    "gan-balance",
+    "torch",
+    "torchvision",
+    "gymnasium",
+    "stable-baselines3",
+    "sb3-contrib",
+    "numpy",
+    "optuna",
+)
 
 
 class RunFolder:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gan_env.config import EnvConfig, UnknownOptionError
 from gan_env.core import BalanceCore
 from gan_env.instances import GanInstance
-from gan_env.render import draw_samples
+from gan_env.render import draw_row
 from gan_env.spaces import action_space, observation_space
 
 
@@ -98,8 +98,7 @@ class GanBalanceEnv(gym.Env[NDArray[np.float32], Any], EzPickle):
         """Samples of the present generator: a grid of images, or a scatter of points over the data."""
         if self.render_mode is None:
             return None
-        data = self.core.data_of(0)
-        return draw_samples(self.core.samples(0, 64 if data.is_image else 512), data)
+        return draw_row(self.core, 0)
 
     def get_state(self) -> dict[str, Any]:
         """A copy of the whole episode, this environment's random generator included."""

@@ -13,7 +13,7 @@ from gan_backbones import LOSSES
 from gan_backbones.population import OPTIONAL_KNOBS, STRATEGIES
 from gan_backbones.precision import check_precision
 from gan_env.instances import Suite, Task, get_suite
-from gan_env.knobs import DEFAULT_KNOBS, DEFAULT_MOVES, KNOBS, ActionCodec, parse_knobs
+from gan_env.knobs import DEFAULT_KNOBS, DEFAULT_MOVES, KNOBS, RATE_KNOBS, ActionCodec, parse_knobs
 from gan_env.observation import Observer, parse_groups
 from gan_env.reward import TERMS, parse_reward
 
@@ -51,6 +51,9 @@ class EnvConfig:
     """Another number of GAN updates per decision than the suite's."""
     decisions: int | None = None
     """Another number of decisions per episode than the suite's."""
+    start_ranges: tuple[tuple[float, float], tuple[float, float]] | None = None
+    """Other ranges of starting rates than the suite's, the generator's and the discriminator's, held-out lists
+    included, as ``((1e-4, 1e-3), (1e-4, 1e-3))``."""
     action_type: str = "discrete"
     """``discrete``, ``multidiscrete``, ``continuous`` or ``absolute``."""
     knobs: tuple[str, ...] = DEFAULT_KNOBS
@@ -107,6 +110,8 @@ class EnvConfig:
                 continue
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
+        if self.start_ranges is not None:
+            object.__setattr__(self, "start_ranges", _parse_ranges(self.start_ranges))
         for name in ("measure_quality", "progress"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} must be true or false, not {getattr(self, name)!r}")
@@ -141,7 +146,8 @@ class EnvConfig:
 
     def _overridden(self, task: Task) -> Task:
         names = ("data", "resolution", "backbone", "loss", "batch_size", "updates_per_step", "decisions")
-        changes = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        given = {name: getattr(self, name) for name in (*names, "start_ranges")}
+        changes = {name: value for name, value in given.items() if value is not None}
         if self.backbone_options is not None:
             changes["backbone_options"] = self.backbone_options
         elif self.backbone is not None and self.backbone != task.backbone:
@@ -155,6 +161,21 @@ def _parse_pairs(field: str, options: Any) -> tuple[tuple[str, Any], ...]:
         return tuple(sorted(dict(options).items()))
     except (TypeError, ValueError):
         raise ValueError(f"{field} must be pairs of a name and a value, not {options!r}") from None
+
+
+def _parse_ranges(ranges: Any) -> tuple[tuple[float, float], ...]:
+    """A range within the bounds of each rate."""
+    try:
+        pairs = tuple((float(low), float(high)) for low, high in ranges)
+    except (TypeError, ValueError):
+        pairs = ()
+    bounds = [(KNOBS[name].low, KNOBS[name].high) for name in RATE_KNOBS]
+    if len(pairs) != len(bounds) or not all(
+        least <= low <= high <= most for (low, high), (least, most) in zip(pairs, bounds, strict=True)
+    ):
+        limits = " and ".join(f"[{low:g}, {high:g}]" for low, high in bounds)
+        raise ValueError(f"start_ranges must be a range of each rate within {limits}, not {ranges!r}")
+    return pairs
 
 
 def check_device(name: str) -> torch.device:

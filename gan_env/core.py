@@ -22,7 +22,7 @@ from gan_env.knobs import KNOBS, ActionCodec
 from gan_env.observation import Measurement, before_training
 from gan_env.quality import Grader, Proxy, cached_data, make_grader, make_proxy
 from gan_env.reward import parse_reward, reward_terms
-from gan_env.transfer import merge, to_device, to_host
+from gan_env.transfer import merge, take_rows, to_device, to_host
 
 COLLAPSE_REACHED = 0.25
 """Collapse counts only after the samples' spread had reached this share of the data's, ..."""
@@ -267,6 +267,18 @@ class BalanceCore:
             setattr(self, name, copy.deepcopy(state[name]))
         self.observer.vector.copy_(state["observer"])
         self._show({})
+
+    def copy_rows(self, sources: Sequence[int], targets: Sequence[int]) -> None:
+        """Make each of ``targets`` go on exactly as the row of ``sources`` at its place, random numbers included."""
+        order = list(range(self.size))
+        for source, target in zip(sources, targets, strict=True):
+            order[target] = source
+        state = self.get_state()
+        population = state.pop("population")
+        tensors = [take_rows(tensor, order) for tensor in population.pop("tensors")]
+        columns = {name: take_rows(column, order) for name, column in population.items()}
+        rows = {name: take_rows(column, order) for name, column in state.items()}
+        self.set_state(rows | {"population": columns | {"tensors": tensors}})
 
     def close(self) -> None:
         self.population.close()

@@ -67,8 +67,8 @@ class GanInstance:
 class Task:
     """A kind of training problem: everything of an instance but its start and its seed, and how it is measured.
 
-    Starting rates are log-uniform over ``start_range`` for each network by itself. A run that ends early (divergence,
-    collapse) is graded ``worst_grade``; its proxy counts as ``worst_proxy``.
+    Starting rates are log-uniform over ``start_ranges``, the generator's and the discriminator's, each by itself. A run
+    that ends early (divergence, collapse) is graded ``worst_grade``; its proxy counts as ``worst_proxy``.
     """
 
     data: str
@@ -87,7 +87,7 @@ class Task:
     noop_grade: float = 1.0
     """Median grade of GANs left alone; suites of several tasks count in units of it."""
     loss: str = "nonsaturating"
-    start_range: tuple[float, float] = (1e-5, 10**-1.5)
+    start_ranges: tuple[tuple[float, float], tuple[float, float]] = ((1e-5, 10**-1.5),) * 2
 
     def instance(self, lr_g: float, lr_d: float, seed: int) -> GanInstance:
         """The instance of this task that starts so."""
@@ -107,8 +107,8 @@ class Task:
 
     def population_key(self) -> tuple[object, ...]:
         """That of its instances."""
-        low, _ = self.start_range
-        return self.instance(low, low, 0).population_key()
+        (lr_g, _), (lr_d, _) = self.start_ranges
+        return self.instance(lr_g, lr_d, 0).population_key()
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ class Suite:
         seed = SPLITS.index(split) * _SEEDS_PER_SPLIT + int(rng.integers(_SEEDS_PER_SPLIT))
         tasks = [task for task in self.tasks_of(split) if accept is None or accept(task)]
         task = tasks[int(rng.integers(len(tasks)))]
-        low, high = np.log10(task.start_range)
+        low, high = np.log10(task.start_ranges).T
         lr_g, lr_d = 10 ** (low + (high - low) * exponents)
         return task.instance(float(lr_g), float(lr_d), seed)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -17,9 +18,23 @@ _REACH = 2.5
 _DATA_COLOUR, _SAMPLE_COLOUR = (190, 190, 190), (200, 40, 40)
 
 
+class Rows(Protocol):
+    """What is asked of a core."""
+
+    def data_of(self, row: int) -> DataSet: ...
+
+    def samples(self, row: int, count: int) -> Tensor: ...
+
+
 def draw_samples(samples: Tensor, data: DataSet) -> NDArray[np.uint8]:
     """``(count, *sample_shape)`` to ``(height, width, 3)`` bytes: a grid of images or a scatter over the data."""
     return image_grid(samples) if data.is_image else scatter(samples, data.samples[:: max(1, len(data) // 2000)])
+
+
+def draw_row(core: Rows, row: int) -> NDArray[np.uint8]:
+    """Samples of one row's generator, of the same latents at every decision: 64 images, or 512 points over the data."""
+    data = core.data_of(row)
+    return draw_samples(core.samples(row, 64 if data.is_image else 512), data)
 
 
 def image_grid(images: Tensor, columns: int | None = None) -> NDArray[np.uint8]:

@@ -46,6 +46,15 @@ def _map_tensors(function: Any, value: _T, *others: _T) -> _T:
     return type(value)(**parts)
 
 
+def take_rows(columns: Any, order: Sequence[int]) -> Any:
+    """``columns`` with row ``order[i]`` as row i: of a list, an array, a tensor, or every tensor of a dataclass."""
+    if isinstance(columns, list):
+        return [columns[row] for row in order]
+    if isinstance(columns, np.ndarray):
+        return columns[list(order)]
+    return _map_tensors(lambda tensor: tensor[list(order)], columns)
+
+
 def merge(new: _T, old: _T, rows: Sequence[int]) -> _T:
     """``new`` in ``rows``, ``old`` elsewhere: of a tensor, or of every tensor of a dataclass."""
     chosen = list(rows)

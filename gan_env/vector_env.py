@@ -16,7 +16,7 @@ from gan_env.balance_env import GanBalanceEnv, make_config
 from gan_env.core import StepResult
 from gan_env.instances import GanInstance
 from gan_env.mixed import make_core
-from gan_env.render import draw_samples
+from gan_env.render import draw_row
 from gan_env.spaces import action_space, observation_space
 
 
@@ -125,8 +125,7 @@ class GanBalanceVectorEnv(VectorEnv[NDArray[np.float32], Any, NDArray[Any]]):
 
     def picture(self, row: int) -> NDArray[np.uint8]:
         """Samples of one row's generator, whatever the render mode."""
-        data = self.core.data_of(row)
-        return draw_samples(self.core.samples(row, 64 if data.is_image else 512), data)
+        return draw_row(self.core, row)
 
     def get_state(self) -> dict[str, Any]:
         """A copy of all episodes and random generators."""

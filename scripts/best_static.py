@@ -62,8 +62,8 @@ def main() -> None:
     if len(suite.tasks) > 1:
         raise ValueError(f"suite {suite.name!r} has several tasks; the best constant rates are those of one")
     (task,) = suite.tasks
-    grid = np.geomspace(*task.start_range, options.points)
-    pairs = list(itertools.product(grid, grid))
+    grids = [np.geomspace(*limits, options.points) for limits in task.start_ranges]
+    pairs = list(itertools.product(*grids))
     started = time.monotonic()
     first = score(evaluator, pairs, instances[: options.screening], "screening")
     finalists = sorted(pairs, key=lambda pair: first[pair])[: max(1, len(pairs) // 8)]

@@ -16,8 +16,6 @@ from typing import Any
 import torch
 import tyro
 from rich.console import Console
-from stable_baselines3.common.logger import Logger
-from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from torch.utils.tensorboard.writer import SummaryWriter
 from tqdm import tqdm
 
@@ -29,8 +27,9 @@ from agents.predictors import NoopPredictor, Predictor, RandomPredictor
 from agents.presets import ALGORITHMS, get_preset
 from agents.report import comparison_table, evaluation_json, one_sided_warning
 from agents.run_folder import RunFolder, provenance
-from agents.sb3 import ChooseByValidation, build_model, check_action_type, make_training_env
+from agents.sb3 import check_action_type
 from agents.statistics import Summary, summarise
+from agents.training import PolicyTraining
 from gan_env import ActionCodec, EnvConfig, GanInstance, get_suite
 from gan_env.spaces import action_space
 
@@ -109,13 +108,9 @@ def train(options: Options) -> None:
     folder = RunFolder(options.run_dir or Path("runs") / name)
     names = ", ".join(dict.fromkeys(task.data for task in config.resolved_suite().all_tasks()))
     console.print(f"preparing {names} ...", highlight=False)
-    env = make_training_env(num_envs, dataclasses.asdict(config))
-    env.seed(options.seed)
-    model = build_model(options.algo, env, options.seed, algorithm_options)
-    suite = config.resolved_suite()
-    validation, test = suite.instances("validation"), suite.instances("test")
-    evaluator = Evaluator(config, min(num_envs, len(validation)))
-    updates_per_step = sum(task.updates_per_step for task in suite.tasks) / len(suite.tasks)
+    training = PolicyTraining(options.algo, config, num_envs, options.seed, algorithm_options)
+    suite, evaluator = config.resolved_suite(), training.evaluator
+    test = suite.instances("test")
     folder.create()
     folder.write_json(
         "config.json",
@@ -125,44 +120,37 @@ def train(options: Options) -> None:
     )
     console.print(
         f"{options.algo} on {suite.name}: {num_envs} GANs at once, {total_timesteps} steps of "
-        f"{updates_per_step:g} updates; writing {folder.path} (tensorboard --logdir {folder.path})",
+        f"{training.updates_per_step:g} updates; writing {folder.path} (tensorboard --logdir {folder.path})",
         highlight=False,
     )
 
     writer = SummaryWriter(str(folder.path / "tensorboard"))
-    model.set_logger(Logger(None, [RunWriter(writer, folder)]))
-    count = preset.validations
-    # The last policy is tried at the end of training; the others at even distances in its second half.
-    at = [round(total_timesteps * (0.5 + 0.5 * index / count)) for index in range(1, count)]
-    with tqdm(unit="update", disable=True) as counter:
-        choose = ChooseByValidation(evaluator, validation, at, folder.path / "policy.zip", counter.update)
-        model.learn(
-            total_timesteps,
-            callback=[
-                ProgressBar(total_timesteps, updates_per_step, enabled=options.progress),
-                GanLogger(writer),
-                choose,
-            ],
-            # Counted in episodes where experience is replayed, in rollouts elsewhere.
-            log_interval=suite.tasks[0].decisions if isinstance(model, OffPolicyAlgorithm) else 1,
-        )
-    chosen_at, validation_iqm, _ = min(choose.history, key=lambda trial: trial[1])
+    trials = training.learn(
+        total_timesteps,
+        preset.validations,
+        folder.path / "policy.zip",
+        callbacks=[
+            ProgressBar(total_timesteps, training.updates_per_step, enabled=options.progress),
+            GanLogger(writer),
+        ],
+        outputs=[RunWriter(writer, folder)],
+    )
+    chosen = min(trials, key=lambda trial: trial.iqm)
     console.print(
-        f"chose the policy after {chosen_at} steps (validation IQM {validation_iqm:.3g}; "
-        + ", ".join(f"{step}: {iqm:.3g}" for step, iqm, _ in choose.history)
+        f"chose the policy after {chosen.timesteps} steps (validation IQM {chosen.iqm:.3g}; "
+        + ", ".join(f"{trial.timesteps}: {trial.iqm:.3g}" for trial in trials)
         + ")",
         highlight=False,
     )
 
-    folder.write_json("features_seen.json", env.env.core.features_seen())
-    records = grade(options.algo, model, evaluator, test, options)
+    folder.write_json("features_seen.json", training.env.env.core.features_seen())
+    records = grade(options.algo, training.model, evaluator, test, options)
     grades = {method: finals(rows) for method, rows in records.items()}
     summaries = summarise(grades)
     metric = evaluator.metric
-    trials = [{"timesteps": step, "iqm": iqm} for step, iqm, _ in choose.history]
-    folder.write_json("validation.json", {"chosen_at": chosen_at, "trials": trials})
+    folder.write_json("validation.json", {"chosen_at": chosen.timesteps, "trials": [vars(trial) for trial in trials]})
     folder.write_json("evaluation.json", evaluation_json(suite.name, metric, test, summaries))
-    record_hyperparameters(writer, options, algorithm_options, summaries, validation_iqm)
+    record_hyperparameters(writer, options, algorithm_options, summaries, chosen.iqm)
     writer.close()
     console.print(comparison_table(options.algo, suite.name, metric, summaries, grades))
     warning = one_sided_warning(options.algo, records[options.algo], config.knobs)
@@ -172,8 +160,7 @@ def train(options: Options) -> None:
     console.print(
         f"done in {minutes} min {seconds} s; {folder.path / 'evaluation.json'} holds every number", highlight=False
     )
-    evaluator.close()
-    env.close()
+    training.close()
 
 
 def env_options(options: Options, preset: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Train one GAN, its knobs turned by a rule or by a trained agent, and score it.
 
-Any backbone on any data set. Controllers: none leaves the knobs alone; cosine is a schedule of the rates; apfl watches
-the accuracies; a run folder of train_agent.py is asked what to do. docs/train-gan.md tells more.
+Any backbone on any data set. Controllers: noop leaves the knobs alone; cosine is a schedule of the rates; apfl watches
+the accuracies; a run folder of train_agent.py is asked what to do. docs/train-gan.md tells of these and of others.
 
 Example: python scripts/train_gan.py --data faces --resolution 32 --controller cosine --updates 4000
 Example: python scripts/train_gan.py --backbone mspg --backbone-options width=16 lite=True --grow 0.5 --controller apfl
@@ -65,10 +65,10 @@ class Options:
     """Its options as NAME=VALUE, e.g. --backbone-options width=16 latent_size=64."""
     loss: str = "nonsaturating"
     """Adversarial loss."""
-    controller: str = "none"
-    """Who turns the knobs: none, cosine, apfl, or a run folder of train_agent.py."""
+    controller: str = "noop"
+    """Who turns the knobs: a rule (docs/train-gan.md), or a run folder of train_agent.py."""
     knobs: str | None = None
-    """What a rule may turn, by default lr_g,lr_d; a trained agent has its own."""
+    """What a rule may turn, by default lr_g,lr_d; some rules and every trained agent have their own."""
     observation: str | None = None
     """What a rule sees, by default default; with default+quality, apfl perceives the diversity, too."""
     constants: tuple[str, ...] = ()
@@ -306,7 +306,7 @@ def config_of(options: Options, needed: Mapping[str, Any], growth: Growth | None
     given = {name: getattr(options, name) for name in ("knobs", "observation") if getattr(options, name) is not None}
     for name in given:
         if name in needed:
-            raise ValueError(f"--{name} is for rules; {options.controller!r} was trained with {needed[name]!r}")
+            raise ValueError(f"--{name} is not to be chosen: controller {options.controller!r} has {needed[name]!r}")
     settings = {"knobs": RATE_KNOBS, "observation": "default"} | given | dict(needed)
     constants = parse_overrides(options.constants, "--constants")
     if growth is not None:

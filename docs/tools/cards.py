@@ -16,6 +16,8 @@ from typing import Any
 
 from dialect import to_markdown
 
+from agents.methods import METHODS
+from agents.rules import RULES
 from gan_backbones import BACKBONES, LOSSES
 from gan_backbones.data import DATA_SETS
 from gan_env import KNOBS, SUITES, ActionCodec, EnvConfig, GanBalanceEnv
@@ -120,6 +122,28 @@ def names() -> str:
     return table(("kind", "names"), rows)
 
 
+def rules() -> str:
+    """What `train_gan.py` may be told to let turn the knobs."""
+    rows = ((code(name), rule.kind, rule.description) for name, rule in RULES.items())
+    return table(("`--controller`", "kind", "what it does"), rows)
+
+
+def methods() -> str:
+    """Every method of the comparison, and whether it spends the budget."""
+    rows = ((code(name), m.kind, _yes(m.tuned), m.description) for name, m in METHODS.items())
+    return table(("method", "kind", "spends the budget", "what it does"), rows)
+
+
+def gains() -> str:
+    """What is tuned of each closed-loop rule."""
+    rows = (
+        (code(name), code(gain), f"{one.low:g}\u00a0to\u00a0{one.high:g}", _yes(one.logarithmic), f"{one.default:g}")
+        for name, rule in RULES.items()
+        for gain, one in rule.gains.items()
+    )
+    return table(("rule", "gain", "range", "logarithmic", "tried first"), rows)
+
+
 def readme() -> str:
     """The README without its title and the part about the repository, its links made to work from the site."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -161,6 +185,9 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "suites": suites,
     "options": options,
     "names": names,
+    "rules": rules,
+    "methods": methods,
+    "gains": gains,
     "readme": readme,
     **{f"reference {package}": (lambda package=package: reference(package)) for package in PACKAGES},
 }

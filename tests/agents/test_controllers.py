@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from agents.controllers import RULES, find_controller
+from agents.apfl import Apfl
+from agents.controllers import find_controller
 from agents.evaluation import Evaluator, with_rates
-from agents.heuristics import TARGETS, Apfl
 from agents.presets import ALGORITHMS
+from agents.rules import RULES
 from agents.sb3 import make_model
-from agents.schedules import CosineSchedule
+from agents.schedules import SHAPES, Schedule
 from agents.trained import load_policy
 from gan_env import ActionCodec, EnvConfig, GanBalanceEnv
 from gan_env.spaces import action_space
@@ -52,11 +53,11 @@ def test_every_rule_plays_whole_episodes(rule, observation):
     instances = with_rates(evaluator.suite.instances("test")[:4], 1e-3, 1e-3)
     records, again = (evaluator.evaluate(controller.build(config), instances) for _ in range(2))
     evaluator.close()
-    assert records == again
+    assert records == again and set(RULES[rule].knobs) <= set(config.knobs)
     for record in records:
         assert record.decisions == 8 and math.isfinite(record.final)
         assert all(abs(number) <= 1 for action in record.actions for number in action)
-        assert any(np.ptp(path) > 0 for path in zip(*record.log10_knobs, strict=True)) == (rule != "none")
+        assert any(np.ptp(path) > 0 for path in zip(*record.log10_knobs, strict=True)) == (rule != "noop")
 
 
 def test_cosine_is_followed_from_any_start():
@@ -79,11 +80,50 @@ def test_cosine_is_followed_from_any_start():
 
 
 def test_cosine_at_its_marks():
-    schedule = CosineSchedule(NAMES, CODEC, warm_up=0.2, floor=0.1)
-    np.testing.assert_allclose(schedule.factor(np.array([0.0, 0.1, 0.2, 0.6, 1.0])), [0.1, 0.55, 1.0, 0.55, 0.1])
-    np.testing.assert_allclose(CosineSchedule(NAMES, CODEC, warm_up=0).factor(np.array([0.0, 1.0])), [1.0, 0.01])
-    with pytest.raises(ValueError, match="floor"):
-        CosineSchedule(NAMES, CODEC, floor=0)
+    marks = np.array([0.0, 0.1, 0.2, 0.4, 0.6, 1.0])
+    cosine = 0.1 + 0.9 * (1 + math.cos(math.pi / 4)) / 2
+    heights = {"cosine": [cosine, 0.55, 0.1], "linear": [0.775, 0.55, 0.1], "constant": [1.0, 1.0, 1.0]}
+    assert set(heights) == set(SHAPES)
+    for shape, falling in heights.items():
+        schedule = Schedule(NAMES, CODEC, shape, floors={"lr_g": 0.1, "lr_d": 1.0}, warm_up=0.2)
+        np.testing.assert_allclose(schedule.factor(marks).T, [[0.1, 0.55, 1.0, *falling], [1.0] * 6])
+    sudden = Schedule(NAMES, CODEC, "cosine", floors={"lr_d": 0.01})
+    np.testing.assert_allclose(sudden.factor(np.array([0.0, 1.0])), [[1.0], [0.01]])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"floors": {"lr_g": 0.0}}, "floors"),
+        ({"warm_up": 1.0}, "warm_up"),
+        ({"shape": "square"}, "unknown shape 'square' of a schedule; known: constant, linear, cosine"),
+        ({"floors": {"fm_weight": 0.5}}, "'fm_weight'.*not among the knobs lr_g, lr_d"),
+        ({"peaks": {"lr_g": 1e-3}}, "does not show 'lr_g_absolute'"),
+    ],
+)
+def test_schedules_that_make_no_sense_are_told(changes, message):
+    with pytest.raises(ValueError, match=message):
+        Schedule(NAMES, CODEC, **{"shape": "cosine", "floors": {"lr_g": 0.1}} | changes)
+
+
+def test_a_schedule_with_peaks_approaches_them_from_any_start_by_moves_within_the_bounds():
+    config = EnvConfig(**OPTIONS, knobs=("lr_g", "lr_d"), action_type="continuous", observation="absolute")
+    peaks = {"lr_g": 3e-3, "lr_d": 1e-3}
+    schedule = Schedule(
+        config.observer().names, config.codec(), "linear", floors=dict.fromkeys(peaks, 0.5), peaks=peaks
+    )
+    assert schedule.first_rates == pytest.approx((3e-3, 1e-3))
+    evaluator = Evaluator(config, 2)
+    instances = with_rates(evaluator.suite.instances("test")[:2], 2e-5, 2e-3)
+    for record in evaluator.evaluate(schedule, instances):
+        path, position = [], np.log10([2e-5, 2e-3])
+        for decision in range(8):
+            wanted = np.log10([3e-3, 1e-3]) + math.log10(0.5 + 0.5 * (1 - decision / 8))
+            position = position + np.clip(wanted - position, -math.log10(5), math.log10(5))
+            path.append(position)
+        np.testing.assert_allclose(record.log10_knobs, path, atol=1e-5)
+        assert record.log10_knobs[0][0] == pytest.approx(math.log10(1e-4)), "the first move is as large as it may be"
+    evaluator.close()
 
 
 @pytest.mark.parametrize(
@@ -91,11 +131,12 @@ def test_cosine_at_its_marks():
     [((-0.1, -0.4), (0.3, 0.2)), ((0.2, 0.3), (-0.4, -0.1))],
     ids=["as believed", "the other way round"],
 )
-def test_apfl_reaches_its_targets_on_a_plant_that_it_has_to_learn(effects):
-    apfl = Apfl(NAMES, CODEC)
+@pytest.mark.parametrize("target", [0.6, 0.3])
+def test_apfl_reaches_its_targets_on_a_plant_that_it_has_to_learn(effects, target):
+    apfl = Apfl(NAMES, CODEC, target=target)
     apfl.smoothing = 0.0
     seen, _, state = play(apfl, np.array(effects), 60, drift=0.05)
-    np.testing.assert_allclose(seen[-10:], TARGETS["real_accuracy"], atol=0.15)
+    np.testing.assert_allclose(seen[-10:], target, atol=0.15)
     np.testing.assert_allclose(apfl.effects(state)[0], [*effects, (0.05, 0.05)], atol=0.06)
 
 
@@ -154,9 +195,10 @@ def test_apfl_keeps_rows_apart_and_forgets_at_a_new_episode():
 def test_rules_name_what_they_miss():
     with pytest.raises(ValueError, match="does not show 'fake_accuracy'"):
         Apfl(("real_accuracy",), CODEC)
-    for rule in (Apfl, CosineSchedule):
-        with pytest.raises(ValueError, match="needs action type 'continuous'"):
-            rule(NAMES, ActionCodec("discrete", ("lr_g", "lr_d")))
+    for name, rule in RULES.items():
+        if name != "noop":
+            with pytest.raises(ValueError, match="needs action type 'continuous'"):
+                rule.build(EnvConfig(suite="ring", knobs=rule.knobs))
 
 
 class Spaces(gym.Env):
@@ -192,7 +234,7 @@ def test_a_saved_policy_decides_as_before(algorithm, tmp_path):
 
 
 def test_what_is_no_controller_is_told_in_one_line(tmp_path):
-    with pytest.raises(ValueError, match="unknown controller 'cosinus'; known: none, cosine, apfl, or a run folder"):
+    with pytest.raises(ValueError, match=r"unknown controller 'cosinus'; known: noop, .*, apfl, or a run folder"):
         find_controller("cosinus")
     with pytest.raises(ValueError, match="is no run folder"):
         find_controller(str(tmp_path))

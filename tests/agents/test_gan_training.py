@@ -32,7 +32,7 @@ TASK = Task(
 LATENTS = torch.randn(5, 4, generator=torch.Generator().manual_seed(1))
 
 
-def make(rule="none", growth=None, constants=(), task=TASK, **options):
+def make(rule="noop", growth=None, constants=(), task=TASK, **options):
     controller = find_controller(rule)
     config = EnvConfig(
         knobs=("lr_g", "lr_d"),

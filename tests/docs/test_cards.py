@@ -6,6 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from agents.methods import METHODS, MOST_MEMBERS
+from agents.methods.learned import VARIABLE
+from agents.methods.method import BUDGETS
+from agents.methods.search import TRIALS
+from agents.rules import RULES
 from gan_backbones import BACKBONES, LOSSES
 from gan_backbones.data import DATA_SETS
 from gan_env import KNOBS, SUITES, ActionCodec, EnvConfig
@@ -150,3 +155,25 @@ def test_links_out_of_the_documentation_become_text(docs_tool):
 )
 def test_docstrings_become_markdown(docs_tool, docstring, markdown):
     assert docs_tool("dialect").to_markdown(docstring) == markdown
+
+
+def test_the_comparison_page_names_every_method_and_gain(docs_tool):
+    page = docs_tool("cards").fill((DOCS / "comparison.md").read_text())
+    found = rows(section(page, "The methods").partition("**Tuning.**")[0])
+    for name, method in METHODS.items():
+        assert (
+            found[name][1:3] == [method.kind, "yes" if method.tuned else "no"] and method.description in found[name][3]
+        )
+    for rule in RULES.values():
+        for gain, one in rule.gains.items():
+            assert f"| `{gain}` | {one.low:g}\u00a0to\u00a0{one.high:g} |" in page
+    assert f"{TRIALS} trials" in page and f"{MOST_MEMBERS} at most" in page
+    for budget in BUDGETS.values():
+        assert f"{budget:,}" in page
+    for option in VARIABLE:
+        assert f"`{option}`" in page
+
+
+def test_the_page_of_train_gan_names_every_rule(docs_tool):
+    found = rows(section(docs_tool("cards").fill((DOCS / "train-gan.md").read_text()), "Who turns the knobs"))
+    assert all(rule.description in found[name][2] for name, rule in RULES.items())

@@ -43,6 +43,10 @@ BAD_VALUES = [
     ({"backbone_options": "width"}, "backbone_options must be pairs of a name and a value"),
     ({"backbone_options": 5}, "backbone_options must be pairs of a name and a value"),
     *[
+        ({"start_ranges": value}, r"start_ranges must be a range of each rate within \[1e-06, 0.1\]")
+        for value in (3, ((1e-3, 1e-2),), ((1e-3, 1e-2), (1e-2, 1e-3)), ((1e-3, 1.0),) * 2, ((1e-3, math.nan),) * 2)
+    ],
+    *[
         ({name: value}, f"{name} must be a whole number of at least 1, not {value!r}")
         for name in ("batch_size", "updates_per_step", "decisions", "history", "workers", "resolution")
         for value in (0, -1, 2.5, math.nan, "many", True)
@@ -128,6 +132,15 @@ def test_overrides_change_the_suite_and_nothing_else():
     assert other.backbone == "mlp" and other.backbone_options == ()
     same = resolved(suite="ring", backbone="mlp")
     assert same.backbone_options == task.backbone_options
+
+
+def test_other_starting_rates_hold_for_every_list_and_leave_the_seeds():
+    ranges = ((1e-3, 2e-3), (1e-4, 1e-4))
+    config = EnvConfig(suite="ring", start_ranges=[list(one) for one in ranges])
+    assert config.start_ranges == ranges and EnvConfig(**dataclasses.asdict(config)) == config
+    instances, own = (one.resolved_suite().instances("test") for one in (config, EnvConfig(suite="ring")))
+    assert [one.seed for one in instances] == [one.seed for one in own]
+    assert all(1e-3 <= one.lr_g <= 2e-3 and one.lr_d == pytest.approx(1e-4) for one in instances)
 
 
 def test_overrides_go_for_every_task_and_equal_ones_fall_together():

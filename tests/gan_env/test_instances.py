@@ -52,7 +52,7 @@ def test_splits_are_disjoint_for_the_generators_that_they_seed(name):
 @every_suite
 def test_starting_rates_are_log_uniform_and_independent(name):
     suite, rng = get_suite(name), np.random.default_rng(0)
-    (start_range,) = {task.start_range for task in suite.tasks}
+    (start_range,) = {limits for task in suite.tasks for limits in task.start_ranges}
     rates = np.log10([(i.lr_g, i.lr_d) for i in (suite.sample(rng) for _ in range(4000))])
     low, high = np.log10(start_range)
     assert rates.min() >= low and rates.max() <= high

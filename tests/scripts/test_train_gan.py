@@ -5,7 +5,7 @@ import json
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from agents.controllers import RULES
+from agents.rules import RULES
 from gan_backbones import load_gan
 
 POINTS = ["--data", "ring", "--backbone", "mlp", "--updates", "12", "--updates-per-decision", "3", "--snapshots", "2"]
@@ -61,8 +61,8 @@ def test_points_under_every_rule(rule, run_script, tmp_path):
     assert run_script("train_gan", *POINTS, "--controller", rule, "--run-dir", "run") == 0
     _, rows, evaluation, _ = run_folder(tmp_path / "run")
     assert [score["name"] for score in evaluation["scores"]["raw"]][1:] == ["mode_coverage", "high_quality_share"]
-    rates = {row["knob/lr_d"] for row in rows if "knob/lr_d" in row}
-    assert (len(rates) == 1) == (rule == "none")
+    knobs = {tuple(value for name, value in row.items() if name.startswith("knob/")) for row in rows} - {()}
+    assert (len(knobs) == 1) == (rule == "noop")
 
 
 def test_a_trained_agent_turns_the_knobs(run_script, tmp_path):
@@ -79,7 +79,7 @@ def test_a_trained_agent_turns_the_knobs(run_script, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--controller", "cosinus"], "unknown controller 'cosinus'; known: none, cosine, apfl"),
+        (["--controller", "cosinus"], "unknown controller 'cosinus'; known: noop, linear, cosine"),
         (["--controller", "."], "is no run folder of train_agent.py"),
         (["--updates", "13"], "--updates must be a multiple of --updates-per-decision, not 13 of 3"),
         (["--grow", "0.5"], "backbone 'mlp' with these options does not grow"),

@@ -1,0 +1,107 @@
+"""The methods that the comparison knows: one table, from doing nothing to every learner."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from agents.cli import parse_overrides
+from agents.methods.learned import VARIABLE, learned_method
+from agents.methods.method import (
+    FREE,
+    KINDS,
+    RESCUE,
+    ROWS,
+    TABLES,
+    Context,
+    Method,
+    Prepared,
+    default_budget,
+    updates_of,
+)
+from agents.methods.references import REFERENCES
+from agents.methods.rules import RULE_METHODS
+from agents.population_based import PopulationBasedTraining
+from agents.presets import ALGORITHMS
+
+__all__ = [
+    "FREE",
+    "KINDS",
+    "METHODS",
+    "RESCUE",
+    "TABLES",
+    "Context",
+    "Method",
+    "Prepared",
+    "default_budget",
+    "find_method",
+    "split_names",
+]
+
+MOST_MEMBERS = 16
+"""Members of population-based training, whatever the budget."""
+
+
+def _population_based(context: Context) -> Prepared:
+    """As many members for every test instance as the budget pays."""
+    once = updates_of(context.test)
+    members = min(MOST_MEMBERS, 1 + context.budget // once)
+    if members < 2:
+        raise ValueError(f"a budget of {context.budget} GAN updates is too small for pbt: it needs at least {once}")
+    config = context.config(action_type="continuous")
+    population = PopulationBasedTraining(config, members, context.seed, rows=ROWS, own_start=context.table == FREE)
+    return Prepared(config, population.play, (members - 1) * once, {"members": members})
+
+
+_LEARNERS: dict[str, tuple[str, dict[str, Any], str]] = {
+    name: (name, {}, f"{algorithm.cls.__name__} with its preset") for name, algorithm in ALGORITHMS.items()
+}
+_LEARNERS["fsco"] = ("ddpg", {"reward": "loss_gap"}, "FSCO (arXiv 2504.15099): DDPG rewarded for equal losses")
+
+METHODS: Mapping[str, Method] = MappingProxyType(
+    {
+        **REFERENCES,
+        **RULE_METHODS,
+        "pbt": Method(
+            "population",
+            "population-based training of every test instance, ranked by the quality proxy",
+            _population_based,
+            tuned=True,
+        ),
+        **{name: learned_method(algorithm, text, changes) for name, (algorithm, changes, text) in _LEARNERS.items()},
+    }
+)
+"""By name, in the order of tables."""
+
+
+def find_method(name: str) -> Method:
+    """The method ``name``, or a variant of a learned one, as ``ppo[reward=terminal]``.
+
+    A variant changes options of the environment, several being joined by ``;``. Raises ``ValueError``, in one line, for
+    a name or an option that is not known.
+    """
+    if name in METHODS:
+        return METHODS[name]
+    parts = re.fullmatch(r"(\w+)\[(.+)\]", name)
+    base = parts.group(1) if parts else name
+    if base not in METHODS:
+        raise ValueError(f"unknown method {base!r}; known: {', '.join(METHODS)}")
+    if parts is None or base not in _LEARNERS:
+        raise ValueError(f"method {base!r} has no variants; learned ones do: {', '.join(_LEARNERS)}")
+    changes = parse_overrides(parts.group(2).split(";"), f"variant {name!r}")
+    unknown = sorted(set(changes) - set(VARIABLE))
+    if unknown:
+        raise ValueError(f"variant {name!r}: unknown option {unknown[0]!r}; known: {', '.join(VARIABLE)}")
+    algorithm, own, text = _LEARNERS[base]
+    return learned_method(algorithm, f"{text}; {parts.group(2)}", own | changes)
+
+
+def split_names(text: str) -> list[str]:
+    """Names joined by commas, those within brackets left alone; each once. Raises ``ValueError`` for a repeated one."""
+    names = [name.strip() for name in re.split(r",(?![^\[]*\])", text)]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated or "" in names:
+        raise ValueError(f"{text!r} names {repeated[0]!r} twice" if repeated else f"{text!r} has an empty name")
+    return names

@@ -1,0 +1,77 @@
+"""Learned methods: an algorithm with its preset, trained within the budget."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from agents.methods.method import SEED_STRIDE, Context, Method, Prepared, playing, started, updates_of
+from agents.methods.rules import Start, find_start
+from agents.presets import ALGORITHMS, get_preset
+from agents.sb3 import check_action_type
+from agents.training import PolicyTraining
+from gan_env import EnvConfig
+from gan_env.knobs import DEFAULT_MOVES, KNOBS, RATE_KNOBS
+
+VARIABLE = ("action_type", "constants", "history", "knobs", "moves", "observation", "reward")
+"""Options of the environment that a variant may change."""
+START_FACTOR = DEFAULT_MOVES[1]
+"""In the free table, training starts within this factor of the pair that the test starts from: an agent that may set
+its rates has no use for knowing the way back from anywhere."""
+
+
+def learned_method(algorithm: str, description: str, changes: Mapping[str, Any] | None = None) -> Method:
+    """An algorithm of :data:`~agents.presets.ALGORITHMS`, with changes of its preset's environment.
+
+    Raises ``ValueError`` for changes that no environment takes.
+    """
+    options = {"action_type": ALGORITHMS[algorithm].action_types[0]} | dict(changes or {})
+    check_action_type(algorithm, EnvConfig(suite="ring", **options).action_type)
+
+    def prepare(context: Context) -> Prepared:
+        preset = get_preset(algorithm, context.suite)
+        start = find_start(context)
+        config = context.config(**(dict(preset.env) | _near(start) | options))
+        training = PolicyTraining(
+            algorithm, config, preset.num_envs, SEED_STRIDE * context.seed, dict(preset.algorithm)
+        )
+        training.validation = started(training.validation, start.rates)
+        left = context.budget - start.updates
+        validations = context.validations(preset.validations, left)
+        steps = _steps_within(left - validations * updates_of(training.validation), training, context)
+        try:
+            trials = training.learn(steps, validations, context.folder / "policy.zip", on_update=context.on_step)
+        finally:
+            training.close()
+        chosen = min(trials, key=lambda trial: trial.iqm)
+        return Prepared(
+            config,
+            playing(config, training.model, start.rates),
+            start.updates + training.updates,
+            {"timesteps": steps, "chosen_at": chosen.timesteps} | start.notes,
+            tuple((start.updates + trial.updates, trial.iqm) for trial in trials),
+        )
+
+    return Method("learned", description, prepare, tuned=True)
+
+
+def _near(start: Start) -> dict[str, Any]:
+    """Training starts log-uniformly around ``start``, within the bounds of the rates."""
+    if start.rates is None:
+        return {}
+    ranges = [
+        (max(KNOBS[knob].low, rate / START_FACTOR), min(KNOBS[knob].high, rate * START_FACTOR))
+        for knob, rate in zip(RATE_KNOBS, start.rates, strict=True)
+    ]
+    return {"start_ranges": tuple(ranges)}
+
+
+def _steps_within(updates: float, training: PolicyTraining, context: Context) -> int:
+    """Environment steps that take at most so many GAN updates."""
+    steps = int(updates / training.updates_per_step) // training.stride * training.stride
+    if steps < 1:
+        raise ValueError(
+            f"a budget of {context.budget} GAN updates leaves {updates:.0f} for training; "
+            f"the smallest step of training takes {training.stride * training.updates_per_step:.0f}"
+        )
+    return steps

@@ -1,0 +1,121 @@
+"""Tuning: Optuna's trials on training instances, the choice among the best of them on validation instances."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+
+from agents.evaluation import Evaluator, finals
+from agents.methods.method import ROWS, SEED_STRIDE, Context, started
+from agents.predictors import Predictor
+from agents.rules import Gain
+from agents.statistics import interquartile_mean
+from gan_env import EnvConfig, GanInstance
+
+TRIALS = 32
+"""Settings that a search tries, whatever is tuned."""
+LOOKS = 4
+"""How many times, at even distances, the best setting so far is tried on the validation instances."""
+_FEWEST_INSTANCES = 4
+"""A budget that does not give every trial as many makes fewer trials."""
+
+Space = Mapping[str, Gain | tuple[str, ...]]
+"""What is searched: numbers, and names to choose from, the first being the default."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a budget is spent."""
+
+    trials: int
+    instances: int
+    """Training instances of each trial, the same for all."""
+    looks: int
+
+    @classmethod
+    def of(cls, context: Context, budget: int) -> Plan:
+        """Raises ``ValueError`` for a budget of less than two trials and one look."""
+        looks = context.validations(LOOKS, budget)
+        validation = looks * sum(one.decisions * one.updates_per_step for one in context.validation)
+        episodes = int((budget - validation) / context.episode)
+        trials = min(TRIALS, max(2, episodes // _FEWEST_INSTANCES))
+        if episodes < trials:
+            raise ValueError(f"a budget of {budget} GAN updates is too small for a search on suite {context.suite!r}")
+        return cls(trials, episodes // trials, min(looks, trials))
+
+
+@dataclass(frozen=True)
+class Found:
+    """Outcome of a search."""
+
+    values: dict[str, Any]
+    updates: int
+    """GAN updates made, validation included."""
+    curve: tuple[tuple[int, float], ...]
+    """Updates and validation IQM of the best setting so far, at every look."""
+    plan: Plan
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """What a cell tells of it."""
+        return {"values": self.values, "search": vars(self.plan)}
+
+
+def search(
+    context: Context,
+    budget: int,
+    config: EnvConfig,
+    space: Space,
+    build: Callable[[Mapping[str, Any]], Predictor],
+    rates: tuple[float, float] | None = None,
+) -> Found:
+    """The values in ``space`` whose predictor does best, within ``budget`` GAN updates.
+
+    Trials are proposed by Optuna's tree-structured Parzen estimator, the defaults first, and judged by the
+    interquartile mean of the grades on training instances, from ``rates`` where given. At every look, the best setting
+    so far is tried on the validation instances; the best of these is the result. Test instances are never played.
+    """
+    plan = Plan.of(context, budget)
+    training, validation = (started(some, rates) for some in (context.training(plan.instances), context.validation))
+    updates = 0
+
+    def count(made: int) -> None:
+        nonlocal updates
+        updates += made
+        context.on_step(made)
+
+    evaluator = Evaluator(config, min(ROWS, plan.instances))
+
+    def grade(values: Mapping[str, Any], instances: list[GanInstance]) -> float:
+        return float(interquartile_mean(finals(evaluator.evaluate(build(values), instances, count))))
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    sampler = optuna.samplers.TPESampler(seed=SEED_STRIDE * context.seed)
+    study = optuna.create_study(sampler=sampler)
+    study.enqueue_trial({name: one.default if isinstance(one, Gain) else one[0] for name, one in space.items()})
+    looks = {round(plan.trials * (index + 1) / plan.looks) for index in range(plan.looks)}
+    tried: dict[int, float] = {}
+    curve: list[tuple[int, float]] = []
+    try:
+        for number in range(1, plan.trials + 1):
+            trial = study.ask({name: _distribution(one) for name, one in space.items()})
+            study.tell(trial, grade(trial.params, training))
+            if number in looks:
+                best = study.best_trial
+                if best.number not in tried:
+                    tried[best.number] = grade(best.params, validation)
+                curve.append((updates, min(tried.values())))
+    finally:
+        evaluator.close()
+    chosen = min(tried, key=lambda number: tried[number])
+    return Found(dict(study.trials[chosen].params), updates, tuple(curve), plan)
+
+
+def _distribution(one: Gain | tuple[str, ...]) -> BaseDistribution:
+    if isinstance(one, Gain):
+        return FloatDistribution(one.low, one.high, log=one.logarithmic)
+    return CategoricalDistribution(one)

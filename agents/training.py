@@ -1,0 +1,112 @@
+"""Training one agent and choosing among its policies: the one way, whoever asks for it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import KVWriter, Logger
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+
+from agents.evaluation import Evaluator
+from agents.sb3 import ChooseByValidation, build_model, make_training_env
+from gan_env import EnvConfig, GanInstance
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A policy on the validation instances."""
+
+    timesteps: int
+    """Environment steps that it had learned from."""
+    updates: int
+    """GAN updates made until then, this trial's own included."""
+    iqm: float
+    """Interquartile mean of its grades; lower is better."""
+
+
+class PolicyTraining:
+    """An algorithm, its training environments, and the evaluator that its policies are tried by.
+
+    Raises ``ValueError`` in one line for options that do not fit; nothing has been written by then.
+    """
+
+    def __init__(self, algorithm: str, config: EnvConfig, num_envs: int, seed: int, options: Mapping[str, Any]) -> None:
+        self.env = make_training_env(num_envs, dataclasses.asdict(config))
+        self.env.seed(seed)
+        self.model: BaseAlgorithm = build_model(algorithm, self.env, seed, options)
+        suite = config.resolved_suite()
+        self.validation: Sequence[GanInstance] = suite.instances("validation")
+        self.evaluator = Evaluator(config, min(num_envs, len(self.validation)))
+        self.updates_per_step = sum(task.updates_per_step for task in suite.tasks) / len(suite.tasks)
+        """GAN updates of one environment step."""
+        self.updates = 0
+        """GAN updates made so far, in training and validation."""
+        self._decisions = suite.tasks[0].decisions
+
+    @property
+    def stride(self) -> int:
+        """Environment steps between two moments at which training can end."""
+        rollout = self.model.n_steps if isinstance(self.model, OnPolicyAlgorithm) else 1
+        return self.env.num_envs * rollout
+
+    def learn(
+        self,
+        total_timesteps: int,
+        validations: int,
+        best_path: Path,
+        *,
+        callbacks: Sequence[BaseCallback] = (),
+        outputs: Sequence[KVWriter] = (),
+        on_update: Callable[[int], None] | None = None,
+    ) -> list[Trial]:
+        """Train; the model is left with the policy that did best on :attr:`validation`, a copy of it in ``best_path``.
+
+        The last policy is tried at the end of training, the others of ``validations`` at even distances in its second
+        half. ``on_update`` is told the GAN updates as they are made.
+        """
+
+        spent: dict[int, int] = {}
+
+        def count(updates: int) -> None:
+            self.updates += updates
+            if on_update is not None:
+                on_update(updates)
+
+        def validated(updates: int) -> None:
+            count(updates)
+            spent[self.model.num_timesteps] = self.updates
+
+        at = [round(total_timesteps * (0.5 + 0.5 * index / validations)) for index in range(1, validations)]
+        choose = ChooseByValidation(self.evaluator, self.validation, at, best_path, validated)
+        steps = _CountUpdates(self.updates_per_step * self.env.num_envs, count)
+        self.model.set_logger(Logger(None, list(outputs)))
+        self.model.learn(
+            total_timesteps,
+            callback=[*callbacks, steps, choose],
+            # Counted in episodes where experience is replayed, in rollouts elsewhere.
+            log_interval=self._decisions if isinstance(self.model, OffPolicyAlgorithm) else 1,
+        )
+        return [Trial(step, spent[step], iqm) for step, iqm, _ in choose.history]
+
+    def close(self) -> None:
+        self.evaluator.close()
+        self.env.close()
+
+
+class _CountUpdates(BaseCallback):
+    """Tells of the GAN updates of every step of the environments."""
+
+    def __init__(self, updates: float, tell: Callable[[int], None]) -> None:
+        super().__init__()
+        self._updates, self._tell = round(updates), tell
+
+    def _on_step(self) -> bool:
+        self._tell(self._updates)
+        return True

@@ -1,0 +1,228 @@
+"""Compare methods of steering GANs: prepare each with the same budget, play it on the test instances, write it down.
+
+A cell is one method on one table with one seed; cells run side by side, one on each core. A finished cell is never run
+again: name the same --run-dir to go on after an interruption, or with more methods, tables or seeds. docs/comparison.md
+tells the protocol.
+
+Example: python scripts/compare.py --suite ring --seeds 3
+Example: python scripts/compare.py --suite ring --table rescue,free --methods noop,best_static,ppo,ppo[reward=terminal]
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import json
+import shlex
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+import tyro
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from tqdm import tqdm
+
+from agents.cli import fail_in_one_line, parse_overrides
+from agents.comparison import Cell, clear_unfinished, missing_cells, run_cell, write_results
+from agents.methods import METHODS, TABLES, Context, default_budget, find_method, split_names
+from agents.processes import OnStep, run_jobs
+from agents.run_folder import RunFolder, provenance
+from gan_backbones.files import write_atomically
+from gan_backbones.threads import available_cores
+from gan_env import get_suite
+from gan_env.quality import cached_data, make_grader, make_proxy
+
+PROBLEM = (
+    "data",
+    "resolution",
+    "backbone",
+    "backbone_options",
+    "loss",
+    "batch_size",
+    "updates_per_step",
+    "decisions",
+    "precision",
+    "strategy",
+)
+"""Options of the environment that describe the problem; what an agent sees and does is the method's."""
+FIXED = ("suite", "budget", "env")
+"""Options that all cells of a run folder share."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of compare.py."""
+
+    suite: str = "ring"
+    """Suite whose test instances are played; train_agent.py --list names all."""
+    table: str = "rescue"
+    """rescue, free, or both with a comma."""
+    methods: str = "noop,random,oracle,cosine,best_static,best_schedule,ada,gap_aware,apfl,pbt,dqn,ppo"
+    """Methods with commas, --list names all; a learned one with another environment is NAME[OPTION=VALUE;...]."""
+    seeds: int = 10
+    """Cells of each method that depends on its seed: seeds 0 to this one less 1."""
+    budget: int | None = None
+    """GAN updates of each cell for tuning, training and validation; by default 360000 for points, 320000 for images."""
+    env: tuple[str, ...] = ()
+    """The problem, where it is not the suite's, as NAME=VALUE, e.g. --env decisions=50 batch_size=32."""
+    jobs: int | None = None
+    """Cells that run side by side; by default one per core."""
+    run_dir: Path | None = None
+    """Folder to write or to go on with; by default runs/compare-SUITE-TIME."""
+    cache_dir: Path | None = None
+    """Where prepared data are kept; by default the user's cache folder."""
+    progress: bool = True
+    """Show a progress bar."""
+    list: bool = False
+    """Print every method, and stop."""
+
+
+def main() -> None:
+    options = tyro.cli(Options, description=__doc__)
+    if options.list:
+        print_methods()
+    else:
+        compare(options)
+
+
+def compare(options: Options) -> None:
+    """Run the cells that are missing."""
+    console = Console(soft_wrap=False)
+    torch.set_num_threads(1)
+    tables, methods = split_names(options.table), split_names(options.methods)
+    unknown = [table for table in tables if table not in TABLES]
+    if unknown:
+        raise ValueError(f"unknown table {unknown[0]!r}; known: {', '.join(TABLES)}")
+    chosen = {name: find_method(name) for name in methods}
+    jobs = available_cores() if options.jobs is None else options.jobs
+    if options.seeds < 1 or jobs < 1:
+        raise ValueError(f"--seeds and --jobs must be at least 1, not {options.seeds} and {jobs}")
+    get_suite(options.suite)
+    env = parse_overrides(options.env, "--env")
+    strangers = sorted(set(env) - set(PROBLEM))
+    if strangers:
+        raise ValueError(f"--env: unknown option {strangers[0]!r}; known: {', '.join(PROBLEM)}")
+    env |= {"cache_dir": options.cache_dir}
+    budget = default_budget(options.suite) if options.budget is None else options.budget
+    context = Context(options.suite, tables[0], 0, budget, env)
+    run = options.run_dir or Path("runs") / f"compare-{options.suite}-{datetime.now():%Y%m%d-%H%M%S}"
+
+    def context_of(cell: Cell) -> Context:
+        return dataclasses.replace(context, table=cell.table, seed=cell.seeds[0])
+
+    def work(cell: Cell, on_step: OnStep) -> None:
+        try:
+            run_cell(run, cell, dataclasses.replace(context_of(cell), on_step=on_step))
+        except ValueError as error:
+            raise ValueError(f"cell {cell}: {error}") from error
+
+    with run_folder(run, dataclasses.replace(options, budget=budget), console):
+        clear_unfinished(run)
+        prepare_data(context, console)
+        cells = missing_cells(run, tables, methods, range(options.seeds))
+        expected = sum(chosen[cell.method].expected_updates(context_of(cell)) for cell in cells)
+        console.print(
+            f"{len(methods)} methods on {options.suite}, {budget} GAN updates for each: {len(cells)} cells to run, "
+            f"{jobs} side by side; writing {run}",
+            highlight=False,
+        )
+        hidden = None if options.progress else True
+        bar = tqdm(total=expected, unit="update", unit_scale=True, dynamic_ncols=True, smoothing=0.02, disable=hidden)
+        failures: list[Cell] = []
+        ended: list[Cell] = []
+
+        def done(cell: Cell, problem: str | None) -> None:
+            ended.append(cell)
+            bar.set_postfix_str(f"{len(cells) - len(ended)} of {len(cells)} cells left")
+            if problem is not None:
+                failures.append(cell)
+                tqdm.write(f"cell {cell} failed:\n{problem}", file=sys.stderr)
+            write_results(run)
+
+        try:
+            run_jobs(cells, work, jobs, on_progress=lambda made: bar.update(made - bar.n), on_done=done)
+        except KeyboardInterrupt:
+            bar.close()
+            again = [*sys.argv, *([] if options.run_dir else ["--run-dir", str(run)])]
+            print(f"stopped; finished cells are kept. Go on with: {shlex.join(['python', *again])}")
+            raise
+        finally:
+            bar.close()
+            clear_unfinished(run)
+            write_results(run)
+    if failures:
+        print(f"{len(failures)} of {len(cells)} cells failed; the same command tries them again", file=sys.stderr)
+        sys.exit(1)
+    console.print(
+        f"{run / 'results.jsonl'} holds every grade; python scripts/report.py {run} makes a page of it", highlight=False
+    )
+
+
+@contextlib.contextmanager
+def run_folder(run: Path, options: Options, console: Console) -> Iterator[None]:
+    """Hold a run folder, begun now or earlier.
+
+    Raises ``ValueError`` where its cells were made with other options, or another process is writing there.
+    """
+    given = json.loads(json.dumps(dataclasses.asdict(options), default=str))
+    record, here = run / "config.json", provenance("cpu")
+    if not record.is_file():
+        folder = RunFolder(run)
+        folder.create()
+        folder.write_json(record.name, here | {"options": given})
+    with (run / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ValueError(f"another process is writing to {run}") from None
+        config = read_config(record)
+        for name in FIXED:
+            if (begun := config["options"].get(name)) != given[name]:
+                raise ValueError(f"{run} was begun with --{name} {begun}, not {given[name]}; name another --run-dir")
+        if here["git_commit"] != config.get("git_commit"):
+            console.print(f"{run} was begun by another version of this program; see its config.json", style="yellow")
+        if config != here | {"options": given}:
+            config.setdefault("continued", []).append(here | {"options": given})
+            write_atomically(record, (json.dumps(config, indent=2) + "\n").encode())
+        yield
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """What a comparison wrote."""
+    try:
+        config: dict[str, Any] = json.loads(path.read_text())
+        config["options"]["methods"]
+    except (OSError, KeyError, TypeError, json.JSONDecodeError):
+        raise ValueError(f"{path.parent} is no run folder of compare.py; name another --run-dir") from None
+    return config
+
+
+def prepare_data(context: Context, console: Console) -> None:
+    """Load and measure once what each cell would otherwise load and measure for itself."""
+    config = context.config()
+    tasks = context.resolved_suite.all_tasks()
+    console.print(f"preparing {', '.join(dict.fromkeys(task.data for task in tasks))} ...", highlight=False)
+    device = torch.device(config.device)
+    for task in tasks:
+        data = cached_data(task.data, task.resolution, config.cache_dir, config.progress)
+        make_proxy(data, task.proxy_samples, device, config.cache_dir, config.progress)
+        make_grader(data, task.grade_samples, device, config.cache_dir, config.progress)
+
+
+def print_methods() -> None:
+    """Every method with its kind."""
+    table = Table("method", "kind", "what it does", box=None, padding=(0, 2, 0, 0))
+    for name, method in METHODS.items():
+        table.add_row(name, method.kind, escape(method.description))
+    Console().print(table, highlight=False)
+
+
+if __name__ == "__main__":
+    fail_in_one_line(main)

@@ -1,0 +1,164 @@
+"""Every method of the registry, on a tiny suite: within its budget, within the rules of its table, repeatable."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+
+from agents import presets
+from agents.evaluation import Evaluator, finals, with_rates
+from agents.methods import FREE, KINDS, METHODS, RESCUE, TABLES, default_budget, find_method, split_names
+from agents.methods.learned import START_FACTOR
+from agents.methods.references import SETTINGS, static_settings
+from agents.predictors import NoopPredictor
+from agents.presets import ALGORITHMS
+from gan_env.knobs import DEFAULT_MOVES, KNOBS
+
+BRIEF = {"learning_starts": 4, "batch_size": 8, "gradient_steps": 1, "n_steps": 2, "n_epochs": 1}
+
+
+@pytest.fixture
+def brief(monkeypatch):
+    """Presets with which every algorithm learns soon and briefly."""
+
+    def get_preset(algorithm, suite):
+        preset = presets.get_preset(algorithm, suite)
+        arguments = {name: BRIEF.get(name, value) for name, value in preset.algorithm.items()}
+        return dataclasses.replace(preset, num_envs=2, validations=2, algorithm=arguments)
+
+    monkeypatch.setattr("agents.methods.learned.get_preset", get_preset)
+
+
+def played(name, context):
+    """The method prepared and played on the test instances; the GAN updates of both; what was told of ends."""
+    updates, ended = [], []
+    method = find_method(name)
+    prepared = method.prepare(dataclasses.replace(context, on_step=updates.append))
+    preparing = sum(updates)
+    records = prepared.play(context.test, updates.append, lambda index, core, row: ended.append(index))
+    return method, prepared, records, preparing, sum(updates) - preparing, ended
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of rollouts that no minibatch divides
+@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_keeps_to_its_budget_and_its_table(name, table, context, brief):
+    cell = context(table=table)
+    method, prepared, records, preparing, playing, ended = played(name, cell)
+    once = sum(one.decisions * one.updates_per_step for one in cell.test)
+
+    assert sorted(set(ended)) == [0, 1, 2] and len(ended) == 3
+    assert prepared.updates <= cell.budget
+    if method.kind == "population":
+        assert preparing == 0 and prepared.updates == playing - once > 0
+    else:
+        assert prepared.updates == preparing and playing == method.plays * once
+        assert (preparing > 0) == method.tuned
+    assert preparing + playing <= method.expected_updates(cell)
+    assert [updates for updates, _ in prepared.curve] == sorted(updates for updates, _ in prepared.curve)
+    assert (len(prepared.curve) > 0) == (method.tuned and method.kind != "population")
+    if prepared.curve:
+        assert prepared.curve[-1][0] == prepared.updates
+
+    for record, instance in zip(records, cell.test, strict=True):
+        assert record.instance.seed == instance.seed and record.decisions == 3
+        assert 0 < record.final <= 10 and math.isfinite(record.final_proxy)
+        own_start = (record.instance.lr_g, record.instance.lr_d)
+        if table == RESCUE and name != "oracle":
+            assert own_start == (instance.lr_g, instance.lr_d)
+            start = [math.log10(getattr(instance, knob, KNOBS[knob].default)) for knob in prepared.config.knobs]
+            moves = np.diff(np.vstack([start, record.log10_knobs]), axis=0)
+            assert np.abs(moves).max() <= math.log10(DEFAULT_MOVES[1]) + 1e-6
+        elif method.kind != "reference":
+            assert own_start != (instance.lr_g, instance.lr_d)
+
+
+@pytest.mark.parametrize("name", ["best_static", "ada", "pbt", "random", "a2c"])
+def test_the_seed_decides_everything(name, context, brief):
+    one, same, other = (played(name, context(seed=seed))[2] for seed in (1, 1, 2))
+    assert one == same and one != other
+
+
+@pytest.mark.parametrize("name", [name for name, method in METHODS.items() if not method.seeded and name != "oracle"])
+def test_what_says_so_is_the_same_for_every_seed(name, context):
+    one, other = (played(name, context(seed=seed))[2] for seed in (0, 7))
+    assert one == other
+
+
+def test_the_oracle_is_the_best_of_its_settings(context):
+    cell = context()
+    _, _, records, *_ = played("oracle", cell)
+    settings = static_settings(cell.resolved_suite.tasks[0].start_ranges)
+    assert len(set(settings)) == SETTINGS
+    logs = np.log10(settings)
+    assert logs.min() >= -5 - 1e-9 and logs.max() <= -1.5 + 1e-9 and np.ptp(logs, axis=0).min() > 3
+    evaluator = Evaluator(cell.config(), 3)
+    noop = NoopPredictor(evaluator.codec)
+    table = np.array([finals(evaluator.evaluate(noop, with_rates(cell.test, *pair))) for pair in settings])
+    evaluator.close()
+    np.testing.assert_allclose(finals(records), table.min(axis=0), rtol=1e-5)
+
+
+def test_the_learners_train_near_the_pair_that_they_start_from(context, brief):
+    _, prepared, records, *_ = played("a2c", context(table=FREE))
+    pair = prepared.notes["start"]
+    for limits, rate in zip(prepared.config.start_ranges, pair, strict=True):
+        np.testing.assert_allclose(limits, [max(1e-6, rate / START_FACTOR), min(0.1, rate * START_FACTOR)])
+    assert all((record.instance.lr_g, record.instance.lr_d) == pair for record in records)
+    assert 0 < prepared.notes["start_updates"] <= 100 < prepared.updates
+
+
+def test_a_variant_changes_the_environment_alone(context, brief):
+    _, plain, *_ = played("a2c", context())
+    _, varied, *_ = played("a2c[reward=terminal;knobs=lr_g,lr_d,fm_weight;moves=(2.0,3.0)]", context())
+    expected = {"reward": "terminal", "knobs": ("lr_g", "lr_d", "fm_weight"), "moves": (2.0, 3.0)}
+    assert varied.config == dataclasses.replace(plain.config, **expected) and plain.config.reward == "default"
+    assert find_method("fsco").kind == "learned"
+    _, fsco, *_ = played("fsco", context())
+    assert fsco.config.reward == "loss_gap" and fsco.config.action_type == "continuous"
+
+
+def test_the_registry_is_complete():
+    assert set(ALGORITHMS) < set(METHODS) and {method.kind for method in METHODS.values()} == set(KINDS)
+    assert {"noop", "random", "oracle", "constant", "ttur", "linear", "cosine", "r3gan", "fsco", "pbt"} < set(METHODS)
+    assert {"best_static", "best_schedule", "ada", "gap_aware", "loss_ratio", "update_ratio", "apfl"} < set(METHODS)
+    assert default_budget("ring") > 0 and default_budget("mixed") == default_budget("faces")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("ppp", "unknown method 'ppp'; known: noop, random"),
+        ("ppp[reward=terminal]", "unknown method 'ppp'"),
+        ("noop[reward=terminal]", "method 'noop' has no variants; learned ones do: dqn, ppo"),
+        ("ppo[reward=gold]", "unknown reward 'gold'"),
+        ("ppo[colour=3]", "unknown option 'colour'; known: action_type"),
+        ("ppo[reward]", "takes NAME=VALUE"),
+        ("dqn[action_type=continuous]", "'dqn' needs action type discrete"),
+    ],
+)
+def test_unknown_methods_are_told_in_one_line(name, message):
+    with pytest.raises(ValueError, match=message.replace("[", r"\[")) as caught:
+        find_method(name)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("name", ["ada", "best_static", "pbt", "a2c"])
+@pytest.mark.parametrize("table", TABLES)
+def test_a_budget_that_is_too_small_is_told(name, table, context, brief):
+    with pytest.raises(ValueError, match=r"a budget of .* GAN updates") as caught:
+        find_method(name).prepare(context(table=table, budget=12))
+    assert "\n" not in str(caught.value)
+
+
+def test_names_are_split_outside_of_brackets():
+    assert split_names("noop, dqn[knobs=lr_g,lr_d,fm_weight;reward=terminal],ppo") == [
+        "noop",
+        "dqn[knobs=lr_g,lr_d,fm_weight;reward=terminal]",
+        "ppo",
+    ]
+    for bad, message in (("a,b,a", "'a' twice"), ("a,,b", "an empty name")):
+        with pytest.raises(ValueError, match=message):
+            split_names(bad)

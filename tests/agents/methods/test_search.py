@@ -1,0 +1,86 @@
+"""Tuning: how the budget is spent, and what is found."""
+
+import numpy as np
+import pytest
+
+from agents.methods.method import VALIDATION_SHARE
+from agents.methods.search import LOOKS, TRIALS, Plan, search
+from agents.predictors import NoopPredictor
+from agents.rules import Gain
+from gan_env import EnvConfig
+
+SPACE = {"height": Gain(0.01, 1.0, 0.1, True), "shape": ("round", "square")}
+
+
+class Mark(NoopPredictor):
+    """Leaves the knobs alone; the evaluator below grades it by its values."""
+
+    def __init__(self, values):
+        super().__init__(EnvConfig(suite="ring").codec())
+        self.values = values
+
+
+@pytest.fixture
+def grades(monkeypatch):
+    """What is played: (values, instances); a round height of 0.3 is the best."""
+    asked = []
+
+    class Judge:
+        def __init__(self, config, num_envs):
+            pass
+
+        def evaluate(self, predictor, instances, on_step):
+            asked.append((predictor.values, list(instances)))
+            on_step(6 * len(instances))
+            return abs(np.log10(predictor.values["height"] / 0.3)) + (predictor.values["shape"] == "square")
+
+        def close(self):
+            asked.append("closed")
+
+    monkeypatch.setattr("agents.methods.search.Evaluator", Judge)
+    monkeypatch.setattr("agents.methods.search.finals", lambda grade: np.array([grade]))
+    return asked
+
+
+def test_a_search_finds_the_best_and_never_sees_a_test_instance(grades, context):
+    cell = context(budget=2000)
+    found = search(cell, cell.budget, cell.config(), SPACE, Mark)
+    assert found.values["shape"] == "round" and 0.15 < found.values["height"] < 0.6
+    assert grades.pop() == "closed"
+    assert grades[0][0] == {"height": 0.1, "shape": "round"}, "the defaults come first"
+    training = [instances for _, instances in grades if len(instances) != 2]
+    validation = [(values, instances) for values, instances in grades if len(instances) == 2]
+    assert len(training) == TRIALS == found.plan.trials and all(one == training[0] for one in training)
+    assert len(validation) <= LOOKS and all(instances == list(cell.validation) for _, instances in validation)
+    assert found.values in [values for values, _ in validation]
+    assert not set(cell.test) & {one for _, instances in grades for one in instances}
+    assert found.updates == sum(6 * len(instances) for _, instances in grades) <= cell.budget
+    assert len(found.curve) == LOOKS and found.curve[-1][0] == found.updates
+    assert [iqm for _, iqm in found.curve] == sorted((iqm for _, iqm in found.curve), reverse=True)
+
+
+def test_the_seed_decides_the_trials(grades, context):
+    def tried(seed):
+        grades.clear()
+        cell = context(seed=seed)
+        search(cell, cell.budget, cell.config(), SPACE, Mark)
+        return grades[:-1]
+
+    assert tried(1) == tried(1) != tried(2)
+
+
+@pytest.mark.parametrize("budget", [50, 100, 400, 4000, 100_000])
+def test_a_plan_keeps_to_its_budget(budget, context):
+    cell = context()  # an episode has 6 updates, the validation 12
+    plan = Plan.of(cell, budget)
+    validation = 12 * plan.looks
+    assert 2 <= plan.trials <= TRIALS and 1 <= plan.looks <= LOOKS and validation <= VALIDATION_SHARE * budget
+    assert plan.trials * plan.instances * 6 + validation <= budget
+    assert plan.trials * (plan.instances + 1) * 6 + 12 * LOOKS > budget * (1 - VALIDATION_SHARE) - 6
+    if budget >= 4000:
+        assert plan.trials == TRIALS
+
+
+def test_a_budget_that_is_too_small_is_told(context):
+    with pytest.raises(ValueError, match="a budget of 40 GAN updates is too small for suite 'tiny': playing its 2"):
+        Plan.of(context(), 40)

@@ -1,0 +1,108 @@
+"""The comparison as a person types it: whole, interrupted, continued, mistaken."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from gan_env import SUITES, Suite, instances
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "compare.py"
+
+
+@pytest.fixture
+def tiny_suite(monkeypatch) -> str:
+    """Name of a suite that is played in no time."""
+    task = dataclasses.replace(SUITES["ring"].tasks[0], updates_per_step=2, decisions=3, grade_samples=64)
+    suite = Suite("tiny", "for tests", (task,), held_out={"validation": 2, "test": 3})
+    monkeypatch.setitem(instances._SUITES, suite.name, suite)
+    return suite.name
+
+
+def finished(run: Path) -> set[str]:
+    return {str(path.parent.relative_to(run / "cells")) for path in run.glob("cells/*/*/[0-9]*/cell.json")}
+
+
+def test_a_comparison_goes_on_where_it_stopped(tiny_suite, run_script, capsys, tmp_path: Path) -> None:
+    common = ["--suite", tiny_suite, "--budget", "300", "--run-dir", "run"]
+    assert run_script("compare", *common, "--methods", "noop,ada", "--seeds", "1") == 0
+    run = tmp_path / "run"
+    assert finished(run) == {"rescue/noop/0", "rescue/ada/0"}
+    before = {path: path.stat().st_mtime_ns for path in run.glob("cells/*/*/[0-9]*/cell.json")}
+    more = ["--methods", "noop,ada,best_static", "--table", "rescue,free", "--seeds", "2"]
+    assert run_script("compare", *common, *more) == 0
+    cells = {
+        f"{table}/{name}/{seed}"
+        for table in ("rescue", "free")
+        for name in ("noop", "ada", "best_static")
+        for seed in (0, 1)
+    }
+    assert finished(run) == cells
+    assert all(path.stat().st_mtime_ns == written for path, written in before.items()), "never run again"
+    rows = [json.loads(line) for line in (run / "results.jsonl").read_text().splitlines()]
+    assert len(rows) == 12 * 3 and {f"{row['table']}/{row['method']}/{row['seed']}" for row in rows} == cells
+    config = json.loads((run / "config.json").read_text())
+    assert config["options"]["methods"] == "noop,ada" and config["options"]["budget"] == 300 and config["versions"]
+    assert config["continued"][0]["options"]["seeds"] == 2
+    capsys.readouterr()
+    for change in (["--budget", "301"], ["--suite", "ring"], ["--env", "decisions=4"]):
+        assert run_script("compare", *common, *change) == 2
+        assert change[0] in capsys.readouterr().err
+    assert finished(run) == cells
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (["--suite", "rings"], ["rings", "ring"]),
+        (["--table", "rescued"], ["rescued", "rescue, free"]),
+        (["--methods", "noop,ppp"], ["ppp", "ppo"]),
+        (["--methods", "noop,noop"], ["'noop' twice"]),
+        (["--methods", "ppo[reward=gold]"], ["gold", "terminal"]),
+        (["--seeds", "0"], ["--seeds"]),
+        (["--jobs", "0"], ["--jobs"]),
+        (["--env", "reward=terminal"], ["reward", "decisions"]),
+        (["--budget", "3", "--methods", "ada", "--seeds", "1"], ["a budget of 3 GAN updates is too small"]),
+        (["--run-dir", "used"], ["used", "in use"]),
+        (["--run-dir", "other"], ["other", "no run folder of compare.py"]),
+    ],
+    ids=lambda value: "_".join(value) if value[0].startswith("-") else None,
+)
+def test_a_mistake_is_one_line_and_status_2(arguments, names, run_script, capsys, tmp_path: Path) -> None:
+    for folder, file in (("used", "precious.txt"), ("other", "config.json")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / file).write_text("{}")
+    assert run_script("compare", "--no-progress", *arguments) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.strip()]
+    assert len(lines) == 1 and all(name in lines[0] for name in names), lines
+
+
+def test_an_interrupt_keeps_what_is_finished_and_says_how_to_go_on(tmp_path: Path) -> None:
+    arguments = ["--suite", "ring", "--env", "decisions=2", "updates_per_step=1", "--jobs", "1", "--seeds", "1"]
+    command = [sys.executable, str(SCRIPT), *arguments, "--methods", "noop,oracle,ttur", "--run-dir", "run"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    while not finished(tmp_path / "run") and process.poll() is None:
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGINT)
+    printed, _ = process.communicate(timeout=120)
+    assert process.returncode == 130 and "Go on with: python" in printed and "--run-dir run" in printed
+    assert {"rescue/noop/0"} <= finished(tmp_path / "run") < {"rescue/noop/0", "rescue/oracle/0", "rescue/ttur/0"}
+    assert not list((tmp_path / "run" / "cells").glob("*/*/.*"))
+    assert (tmp_path / "run" / "results.jsonl").read_text().count("\n") == 64 * len(finished(tmp_path / "run"))
+
+
+def test_all_methods_are_listed(run_script, capsys, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert run_script("compare", "--list") == 0
+    printed = capsys.readouterr().out
+    from agents.methods import METHODS
+
+    for name, method in METHODS.items():
+        assert name in printed and method.kind in printed
+    assert "E[sign D(real)]" in printed
