@@ -61,7 +61,8 @@ class LatentCore:
         self.instances: list[LatentEpisode | None] = [None] * size
         self._pulls = np.zeros(size, dtype=np.int64)
         self._seen = self.actions.blank(size)
-        self._latents = torch.zeros(size, self.gan.latent_size)
+        self.latents = torch.zeros(size, self.gan.latent_size)
+        """``(N, latent_size)``: what each row drew last, noise included; zeros before its first draw."""
         self._rngs: list[np.random.Generator | None] = [None] * size
         self._looks_back = "history" in needs
         memory = config.memory if self._looks_back else 0
@@ -95,7 +96,7 @@ class LatentCore:
             self._rngs[row] = np.random.default_rng(instance.seed) if self.config.noise else None
         self._pulls[chosen] = 0
         self._seen[chosen] = self.actions.blank(len(chosen))
-        self._latents[chosen] = 0.0
+        self.latents[chosen] = 0.0
         return self.observations(chosen)
 
     def step(self, rows: Sequence[int], actions: object) -> StepResult:
@@ -115,7 +116,7 @@ class LatentCore:
                 self._recent[chosen, slots] = looks.thumbnails
                 self._recent_attributes[chosen, slots] = looks.attributes
         self._pulls[chosen] += 1
-        self._latents[chosen] = latents
+        self.latents[chosen] = latents
         self._seen[chosen] = self.actions.shown(read, latents)
         infos = {"reward_terms": terms, "logit": logits} | self.infos(chosen)
         rewards = np.sum(list(terms.values()), axis=0)
@@ -131,7 +132,7 @@ class LatentCore:
 
     def image(self, row: int) -> Tensor:
         """``(1, C, H, W)``: what ``row`` drew last; before its first draw, the image of the latent 0."""
-        return self.gan.sample(self._latents[row : row + 1])
+        return self.gan.sample(self.latents[row : row + 1])
 
     def get_state(self) -> dict[str, Any]:
         """A copy of everything in mid-episode."""
@@ -163,7 +164,7 @@ class LatentCore:
         return reward_terms(self.weights, Draw(looks, self._recent[chosen], drawn, means, self.facts))
 
 
-_STATE = ("instances", "_pulls", "_seen", "_latents", "_rngs", "_recent", "_recent_attributes")
+_STATE = ("instances", "_pulls", "_seen", "latents", "_rngs", "_recent", "_recent_attributes")
 
 
 def actions_of(config: LatentConfig, latent_size: int) -> LatentActions:
