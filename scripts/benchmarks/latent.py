@@ -1,7 +1,7 @@
 """Bandits over the latents of a frozen GAN: how fast they pull, how fast a codebook is scored, how close they come.
 
 ``speed``: pulls through the vector environment with deterministic rewards, on one core, and a codebook scored from
-nothing, on all cores. Both depend on the sizes of the networks alone, so that an untrained GAN does where none is named.
+nothing, on all cores. Both depend on the networks' sizes alone: an untrained GAN does where none is named.
 ``regret``: every bandit under noise, against the best mean reward there is (docs/latent.md); needs a trained GAN.
 """
 
