@@ -315,7 +315,7 @@ def make_bandit(name: str, arms: int, seed: int, options: Mapping[str, Any] | No
 def entropy(probabilities: Values) -> float:
     """Shannon entropy in nats: 0 for certainty, ``ln K`` for K equal chances."""
     positive = probabilities[probabilities > 0]
-    return float(-(positive * np.log(positive)).sum())
+    return float((positive * -np.log(positive)).sum())
 
 
 def choice_entropy(choices: Arms, arms: int) -> float:

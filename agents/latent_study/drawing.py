@@ -18,8 +18,9 @@ from gan_backbones.latent_samplers import CHEAP_SAMPLERS, SAMPLERS, Drawn, metro
 from gan_env.frozen_gan import calibration_of
 from gan_env.latent_env import GanLatentBanditVectorEnv
 
-_BATCH = 16
+_BATCH, _NOISY_BATCH = 16, 32
 _NOISE = 0.3
+_REGRETS = ("reached", "of the way", "greedy", "policy entropy", "choice entropy")
 _TOP = 64
 _TENTH = 0.1
 
@@ -82,10 +83,7 @@ def write_noisy(lab: Lab) -> None:
     lab.say(f"pulling under noise: {len(BANDITS)} bandits, {seeds} seeds each ...")
     result = measure_regret(lab.latents, codes, pulls, seeds, settings.noisy_draws, _NOISE)
     lab.numbers["noisy bandits"] = result
-    rows = [
-        [name, *(f"{np.mean(one[key]):.3f}" for key in ("reached", "greedy", "policy entropy", "choice entropy"))]
-        for name, one in result["bandits"].items()
-    ]
+    rows = [[name, *(f"{np.mean(one[key]):.3f}" for key in _REGRETS)] for name, one in result["bandits"].items()]
     lab.page.heading("Under noise")
     lab.page.text(
         f"Every pull adds {_NOISE} times fresh noise to its latent, so that no reward is known and the bandit is a "
@@ -94,27 +92,41 @@ def write_noisy(lab: Lab) -> None:
         f"shares are underestimates. A random code reaches {result['random']:.3f}."
     )
     lab.page.table(
-        ("bandit", "last 1,000 pulls", "code it thinks best", "policy entropy", "choice entropy"),
+        (
+            "bandit",
+            "last 1,000 pulls",
+            "of the way from random",
+            "best by its values",
+            "policy entropy",
+            "choice entropy",
+        ),
         rows,
-        "Share of the best mean reward, average over seeds; entropies in nats at the end.",
+        "Shares of the best mean reward, and of the way from a random code's to it; averages over seeds. Entropies are "
+        "in nats, at the end.",
     )
 
 
 def measure_regret(
     options: Mapping[str, Any], codes: int, pulls: int, seeds: int, draws: int, noise: float
 ) -> dict[str, Any]:
-    """Mean worth of what every bandit chooses at the end, as a share of the best code's, by seed."""
-    envs = make_bandit_env(_BATCH, {**options, "codes": codes, "noise": noise, "pulls": max(pulls, 1)})
+    """What every bandit reaches, by seed.
+
+    ``reached``: mean worth of the last 1,000 choices as a share of the best code's; ``of the way``: as a share of the
+    way from the mean code's worth to the best one's; ``greedy``: worth of the code of largest value, as the first.
+    """
+    envs = make_bandit_env(_NOISY_BATCH, {**options, "codes": codes, "noise": noise, "pulls": max(pulls, 1)})
     means = mean_rewards(envs, draws)
     bandits: dict[str, dict[str, list[float]]] = {}
     for name in BANDITS:
         settings = {"anneal": pulls // 2} if name == "ema" else {}
-        rows: dict[str, list[float]] = {"reached": [], "greedy": [], "policy entropy": [], "choice entropy": []}
+        rows: dict[str, list[float]] = {name: [] for name in _REGRETS}
         for seed in range(seeds):
             bandit = make_bandit(name, codes, seed, settings)
             record = pull(envs, bandit, pulls, seed=seed, points=1)
             last = record.actions[-1000:]
-            rows["reached"].append(float(means[last].mean() / means.max()))
+            reached, gap = float(means[last].mean()), float(means.max() - means.mean())
+            rows["reached"].append(reached / float(means.max()))
+            rows["of the way"].append((reached - float(means.mean())) / max(gap, 1e-12))
             rows["greedy"].append(float(means[int(bandit.values.argmax())] / means.max()))
             rows["policy entropy"].append(entropy(bandit.probabilities()))
             rows["choice entropy"].append(choice_entropy(last, codes))
@@ -195,19 +207,14 @@ def fidelity_and_variety(table: Mapping[str, Mapping[str, float]]) -> str:
     ]
     better = [name for name, values in table.items() if values["FD"] < base["FD"]]
     pleased = [name for name, values in table.items() if values["reward"] > base["reward"] + 0.01]
-    worse = [name for name in pleased if values_worse(table[name], base)]
-    text = "Fidelity is bought with variety: " + (
-        f"{_list(bought)} gained precision over random latents and lost recall. "
+    worse = [name for name in pleased if table[name]["FD"] > base["FD"]]
+    text = (
+        f"Fidelity is bought with variety: {_list(bought)} gained precision over random latents and lost recall. "
         if bought
-        else "here nobody gained precision at the cost of recall. "
+        else "In this run nobody gained precision at the cost of recall. "
     )
     text += f"Closer to the data by FD than random latents: {_list(better) if better else 'nobody'}. "
     return text + (f"More to the discriminator's taste and yet further from the data: {_list(worse)}." if worse else "")
-
-
-def values_worse(values: Mapping[str, float], base: Mapping[str, float]) -> bool:
-    """Further from the data."""
-    return values["FD"] > base["FD"]
 
 
 def _rewards(axes: Any, records: Mapping[str, PullRecord], best: float | None) -> None:

@@ -126,7 +126,8 @@ def _regret(options: LatentBenchOptions, path: Path) -> dict[str, Any]:
         "bandit",
         "last 1,000 pulls",
         "least, most",
-        "code it thinks best",
+        "of the way from random",
+        "best by its values",
         "policy entropy",
         title=f"share of the best mean reward: {codes} codes, {pulls} pulls, {options.seeds} seeds",
     )
@@ -136,6 +137,7 @@ def _regret(options: LatentBenchOptions, path: Path) -> dict[str, Any]:
             name,
             f"{np.mean(reached):.4f}",
             f"{min(reached):.4f}, {max(reached):.4f}",
+            f"{np.mean(rows['of the way']):.4f}",
             f"{np.mean(rows['greedy']):.4f}",
             f"{np.mean(rows['policy entropy']):.3f}",
         )

@@ -83,7 +83,7 @@ def test_one_command_writes_the_page_with_everything_on_it(tiny, run_script, tmp
     outline.feed(text)
     assert outline.open == []
     assert all(target.startswith(("data:image/png;base64,", "#")) for target in outline.targets), "self-contained"
-    assert "true positive" in text and "fake called fake" in text and "Fidelity is bought with variety" in text
+    assert "true positive" in text and "fake called fake" in text and "random latents" in text
     for words in (
         "too strong",
         "Heavy preprocessing",
