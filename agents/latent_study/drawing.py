@@ -10,17 +10,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from agents.bandit_regret import REGRETS, measure_regret
 from agents.bandit_training import PullRecord, make_bandit_env, pull
-from agents.bandits import BANDITS, Bandit, choice_entropy, entropy, make_bandit
+from agents.bandits import BANDITS, Bandit, make_bandit
 from agents.html_page import drawing, picture
 from agents.latent_study.lab import MEASURES, Lab, frozen, grid, number
 from gan_backbones.latent_samplers import CHEAP_SAMPLERS, SAMPLERS, Drawn, metropolis_hastings
 from gan_env.frozen_gan import calibration_of
-from gan_env.latent_env import GanLatentBanditVectorEnv
 
-_BATCH, _NOISY_BATCH = 16, 32
+_BATCH = 16
 _NOISE = 0.3
-_REGRETS = ("reached", "of the way", "greedy", "policy entropy", "choice entropy")
 _TOP = 64
 _TENTH = 0.1
 
@@ -83,7 +82,7 @@ def write_noisy(lab: Lab) -> None:
     lab.say(f"pulling under noise: {len(BANDITS)} bandits, {seeds} seeds each ...")
     result = measure_regret(lab.latents, codes, pulls, seeds, settings.noisy_draws, _NOISE)
     lab.numbers["noisy bandits"] = result
-    rows = [[name, *(f"{np.mean(one[key]):.3f}" for key in _REGRETS)] for name, one in result["bandits"].items()]
+    rows = [[name, *(f"{np.mean(one[key]):.3f}" for key in REGRETS)] for name, one in result["bandits"].items()]
     lab.page.heading("Under noise")
     lab.page.text(
         f"Every pull adds {_NOISE} times fresh noise to its latent, so that no reward is known and the bandit is a "
@@ -104,45 +103,6 @@ def write_noisy(lab: Lab) -> None:
         "Shares of the best mean reward, and of the way from a random code's to it; averages over seeds. Entropies are "
         "in nats, at the end.",
     )
-
-
-def measure_regret(
-    options: Mapping[str, Any], codes: int, pulls: int, seeds: int, draws: int, noise: float
-) -> dict[str, Any]:
-    """What every bandit reaches, by seed.
-
-    ``reached``: mean worth of the last 1,000 choices as a share of the best code's; ``of the way``: as a share of the
-    way from the mean code's worth to the best one's; ``greedy``: worth of the code of largest value, as the first.
-    """
-    envs = make_bandit_env(_NOISY_BATCH, {**options, "codes": codes, "noise": noise, "pulls": max(pulls, 1)})
-    means = mean_rewards(envs, draws)
-    bandits: dict[str, dict[str, list[float]]] = {}
-    for name in BANDITS:
-        settings = {"anneal": pulls // 2} if name == "ema" else {}
-        rows: dict[str, list[float]] = {name: [] for name in _REGRETS}
-        for seed in range(seeds):
-            bandit = make_bandit(name, codes, seed, settings)
-            record = pull(envs, bandit, pulls, seed=seed, points=1)
-            last = record.actions[-1000:]
-            reached, gap = float(means[last].mean()), float(means.max() - means.mean())
-            rows["reached"].append(reached / float(means.max()))
-            rows["of the way"].append((reached - float(means.mean())) / max(gap, 1e-12))
-            rows["greedy"].append(float(means[int(bandit.values.argmax())] / means.max()))
-            rows["policy entropy"].append(entropy(bandit.probabilities()))
-            rows["choice entropy"].append(choice_entropy(last, codes))
-        bandits[name] = rows
-    return {"random": float(means.mean() / means.max()), "best mean reward": float(means.max()), "bandits": bandits}
-
-
-def mean_rewards(envs: GanLatentBanditVectorEnv, draws: int) -> np.ndarray:
-    """``(codes,)``: mean discriminator reward of every code over ``draws`` draws of its noise."""
-    codes = torch.as_tensor(envs.core.actions.latents(np.arange(envs.config.codes)))
-    rng = torch.Generator().manual_seed(2**30)
-    totals = np.zeros(len(codes))
-    for _ in range(draws):
-        latents = codes + envs.config.noise * torch.randn(codes.shape, generator=rng)
-        totals += 1 / (1 + np.exp(-envs.core.gan.look(latents).logits))
-    return totals / draws
 
 
 def write_rivals(lab: Lab, bandit: Bandit) -> None:

@@ -19,9 +19,9 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from agents.bandit_regret import measure_regret
 from agents.bandit_training import make_bandit_env, pull
 from agents.bandits import BANDITS, make_bandit
-from agents.latent_study.drawing import measure_regret
 from agents.run_folder import provenance
 from gan_backbones import GanMeta, build, initialise, save_gan
 from gan_backbones.files import write_atomically
@@ -38,6 +38,8 @@ class LatentBenchOptions:
     """Checkpoint of a GAN; by default an untrained one of the sizes below."""
     parts: tuple[str, ...] = ("speed",)
     """Some of speed and regret."""
+    bandits: tuple[str, ...] = tuple(BANDITS)
+    """Who pulls."""
     resolution: int = 64
     """Pixels of the untrained GAN."""
     width: int = 32
@@ -69,6 +71,8 @@ def run(options: LatentBenchOptions) -> None:
     unknown = [part for part in options.parts if part not in _PARTS]
     if unknown:
         raise ValueError(f"unknown part {unknown[0]!r}; known: {', '.join(_PARTS)}")
+    for name in options.bandits:
+        make_bandit(name, 1, 0)  # a wrong name is told before anything is measured
     if "regret" in options.parts and options.gan is None:
         raise ValueError("regret needs a trained GAN: --gan PATH")
     torch.set_num_threads(1)
@@ -107,7 +111,7 @@ def _speed(options: LatentBenchOptions, path: Path) -> dict[str, Any]:
     envs.step(np.zeros(options.batch, np.int64))  # scores the codebook
     table = Table("what", "seconds", "process seconds", title=f"{options.pulls} pulls, {options.batch} at once")
     pulling = {}
-    for name in BANDITS:
+    for name in options.bandits:
         bandit = make_bandit(name, options.pulled_codes, 0)
         start, work = time.perf_counter(), time.process_time()
         pull(envs, bandit, options.pulls, seed=0, points=10)
@@ -121,7 +125,10 @@ def _speed(options: LatentBenchOptions, path: Path) -> dict[str, Any]:
 
 def _regret(options: LatentBenchOptions, path: Path) -> dict[str, Any]:
     codes, pulls = options.regret_codes, options.regret_pulls
-    result = measure_regret({"gan": str(path)}, codes, pulls, options.seeds, options.draws, options.noise)
+    settings = {"gan": str(path)}
+    result = measure_regret(
+        settings, codes, pulls, options.seeds, options.draws, options.noise, bandits=options.bandits
+    )
     table = Table(
         "bandit",
         "last 1,000 pulls",
