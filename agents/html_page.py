@@ -59,7 +59,7 @@ figcaption{color:var(--soft);font-size:.9rem;line-height:1.45;margin-top:.4rem}
 table{border-collapse:collapse;font-size:.95rem;font-variant-numeric:tabular-nums}
 caption{text-align:left;color:var(--soft);font-size:.9rem;padding-bottom:.4rem}
 th,td{padding:.35rem .75rem;border-bottom:1px solid var(--line);text-align:right;vertical-align:top}
-th:first-child,td:first-child{text-align:left;padding-left:0}
+th:first-child,td:first-child{text-align:left;padding-left:0;white-space:nowrap}
 th{font-weight:600}
 .note{border-left:.25rem solid #e0752d;background:var(--card);padding:.6rem 1rem;margin:1rem 0;max-width:46rem}
 code{background:var(--card);padding:.1em .3em;border-radius:.2rem;font-size:.9em;overflow-wrap:anywhere}

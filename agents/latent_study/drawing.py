@@ -129,8 +129,8 @@ def write_rivals(lab: Lab, bandit: Bandit) -> None:
     tenth = np.argsort(bandit.values)[-max(1, round(_TENTH * bandit.arms)) :]
     policy = bandit.probabilities()
     for name, picks in (
-        ("bandit, top tenth of Q", rng.choice(tenth, size=count)),
-        ("bandit, its policy", rng.choice(bandit.arms, size=count, p=policy / policy.sum())),
+        ("bandit (best tenth by Q)", rng.choice(tenth, size=count)),
+        ("bandit (as trained)", rng.choice(bandit.arms, size=count, p=policy / policy.sum())),
     ):
         drawn[name] = Drawn(codes.latents(picks), settings.pulls)
     table, rows = {}, []
@@ -148,7 +148,7 @@ def write_rivals(lab: Lab, bandit: Bandit) -> None:
     )
     page.table(("method", *MEASURES, "D's reward", "images per image kept"), rows)
     page.note(fidelity_and_variety(table))
-    shown = [name for name in drawn if name not in ("bandit, its policy",)]
+    shown = [name for name in drawn if name not in ("bandit (as trained)",)]
     page.row(
         *(
             picture(grid(gan.sample(drawn[name].latents[:16]), 8), f"{name}.", lab.figure(f"rival-{index}.png"))

@@ -63,8 +63,8 @@ def _write_summary(lab: Lab, *, quick: bool) -> None:
             + ", ".join(f"{name} {share:.1%}" for name, share in reached.items() if name != best)
             + ").",
             f"Random latents have a distance of {number(rivals['random latents']['FD'])}; the bandit's top tenth "
-            f"{number(rivals['bandit, top tenth of Q']['FD'])}, its policy as trained "
-            f"{number(rivals['bandit, its policy']['FD'])}.",
+            f"{number(rivals['bandit (best tenth by Q)']['FD'])}, its policy as trained "
+            f"{number(rivals['bandit (as trained)']['FD'])}.",
             fidelity_and_variety(rivals),
         ],
         note if quick else "",

@@ -112,7 +112,7 @@ def _write_training(
         for name in names:
             points = measured[name]
             axes.plot(list(points), [values["FD"] for values in points.values()], marker="o", label=name)
-        axes.set(xlabel="update", ylabel=metric, ylim=(0, None))
+        axes.set(xlabel="update", ylabel="Frechet distance", ylim=(0, None))
 
     def losses(axes: Any) -> None:
         record = trainer.records[0]
@@ -127,7 +127,7 @@ def _write_training(
         axes.set(xlabel="update", ylabel="share", ylim=(0, 1))
 
     page.row(
-        drawing(distances, "Frechet distance over training, by seed.", lab.figure("fd.svg")),
+        drawing(distances, f"{metric}, over training, by seed.", lab.figure("fd.svg")),
         drawing(losses, f"Losses of {names[0]}. The discriminator's starts at 2 ln 2.", lab.figure("losses.svg")),
         drawing(variety, f"Variety of {names[0]}: a collapse would show here.", lab.figure("variety.svg")),
     )

@@ -29,7 +29,7 @@ TINY = StudySettings(
 )
 FIGURES = {"fd.svg", "losses.svg", "pairs.svg", "most-alike.png", "most-different.png", "reward.svg", "entropy.svg"}
 FIGURES |= {"random.png", "top-q.png", "gradients.svg", "processed.png", "rates.svg", "run-1.png", "run-2.png"}
-METHODS = {"random latents", "truncation", "exhaustive", "DRS", "MH-GAN", "DDLS", "bandit, top tenth of Q"}
+METHODS = {"random latents", "truncation", "exhaustive", "DRS", "MH-GAN", "DDLS", "bandit (best tenth by Q)"}
 
 
 class Outline(HTMLParser):
