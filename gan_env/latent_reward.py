@@ -87,6 +87,11 @@ def diversity(draw: Draw) -> Column:
     return np.minimum(nearest, 1).astype(np.float64)
 
 
+def contrast(draw: Draw) -> Column:
+    """Standard deviation of the thumbnail's numbers, which lie in [-1, 1]: no judgement at all, and easily pleased."""
+    return draw.looks.thumbnails.std(1, dtype=np.float64)
+
+
 def target(draw: Draw) -> Column:
     """Probability that the image has every attribute asked for: the product over them."""
     groups = [draw.looks.attributes[:, list(columns)].sum(1) for columns in draw.facts.wanted]
@@ -121,6 +126,7 @@ for _name, _description, _needs, _compute in (
     ("rare", "how rare the attributes are in the data", ("attributes",), rare),
     ("balance", "attributes that were seldom drawn lately", ("attributes", "history"), balance),
     ("diversity", "distance to the nearest image lately drawn", ("history",), diversity),
+    ("contrast", "standard deviation of the image's coarse pixels", (), contrast),
     ("target", "probability of all attributes in target=", ("attributes", "target"), target),
 ):
     register_latent_reward(LatentRewardTerm(_name, _description, frozenset(_needs), _compute))

@@ -59,6 +59,8 @@ RARE = [0, 1, 0, 0, 1, 0, 1]
         ("diversity", draw(COMMON, recent=[[0, 0], [5, 5]]), 0.0),
         ("diversity", draw(COMMON, recent=[[0.6, 0.8], [9, 9]]), 0.5),
         ("diversity", draw(COMMON, recent=[[30, 40]]), 1.0),
+        ("contrast", draw(COMMON, thumbnails=[[0.6, -0.6]]), 0.6),
+        ("contrast", draw(COMMON, thumbnails=[[-0.3, -0.3]]), 0.0),
         ("target", draw(RARE), 1.0),
         ("target", draw([0.5, 0.5, 0.2, 0.3, 0.5, 1, 0]), 0.4),
         ("target", draw(COMMON), 0.0),
