@@ -152,7 +152,11 @@ def write_rivals(lab: Lab, bandit: Bandit) -> None:
     shown = [name for name in drawn if name not in ("bandit (as trained)",)]
     page.row(
         *(
-            picture(grid(gan.sample(drawn[name].latents[:16]), 8), f"{name}.", lab.figure(f"rival-{index}.png"))
+            picture(
+                grid(gan.sample(drawn[name].latents[:16]), 8),
+                f"{name[0].upper()}{name[1:]}.",
+                lab.figure(f"rival-{index}.png"),
+            )
             for index, name in enumerate(shown)
         )
     )

@@ -247,8 +247,8 @@ def compare_resolutions(lab: Lab) -> None:
     better = "closer" if record[str(side)]["FD"] < record[str(2 * side)]["FD"] else "not closer"
     page.text(
         f"After the same {updates} updates on the same images the smaller GAN is {better} to its data, "
-        "and an update of the larger one takes about five times as long. The judge looks at 64 pixels in both cases. "
-        "This is one seed."
+        "and an update of the larger one takes more than four times the arithmetic. The judge looks at 64 pixels in "
+        "both cases. This is one seed."
     )
     page.table(("GAN", *MEASURES), rows)
     page.row(*pictures)
