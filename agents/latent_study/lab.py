@@ -55,10 +55,10 @@ class StudySettings:
 def quick() -> StudySettings:
     """Minutes: one small GAN, hardly trained. The page says what the study shows, not what it finds."""
     return StudySettings(
-        sizes=GanSizes(width=8, batch_size=16, updates=1500),
+        sizes=GanSizes(width=8, batch_size=16, updates=1000),
         seeds=1,
         real=2048,
-        looks=10,
+        looks=8,
         samples=512,
         learning_rate=1e-3,
         large_updates=150,
