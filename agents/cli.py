@@ -70,7 +70,7 @@ def print_known() -> None:
     data = [f"{source.name}: {source.description}" for source in DATA_SETS.values()]
     data += [f"{source.name}:PATH: {source.description}" for source in PATH_SETS.values()]
     rows = {
-        "--algo": list(ALGORITHMS),
+        "--algo": [*ALGORITHMS, "bandit: over the latents of a frozen GAN (docs/latent.md)"],
         "--suite": [f"{suite.name}: {suite.description}" for suite in SUITES.values()],
         "--data": [*data, "IMAGES+IMAGES: several image sets as one, e.g. faces+photos"],
         "--backbone": list(BACKBONES),

@@ -151,11 +151,9 @@ class Evaluator:
     ) -> NDArray[np.float64]:
         """The grader's verdict on ``rows``, which play ``instances``, in the units of this suite's tables."""
         grades = core.grade(rows)
-        return (
-            grades / [self._noop_grades[instance.data, instance.population_key()] for instance in instances]
-            if self._relative
-            else grades
-        )
+        if not self._relative:
+            return grades
+        return grades / [self._noop_grades[instance.data, instance.population_key()] for instance in instances]
 
     def close(self) -> None:
         for core in self._cores.values():

@@ -11,20 +11,20 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
-from gan_env import GanBalanceVectorEnv
+from gan_env.core_vector_env import CoreVectorEnv
 
 
 class SB3VecEnv(VecEnv):
-    """A :class:`GanBalanceVectorEnv` with ``SAME_STEP`` autoreset as a Stable-Baselines3 ``VecEnv``.
+    """A vector environment on one core, with ``SAME_STEP`` autoreset, as a Stable-Baselines3 ``VecEnv``.
 
     At the end of an episode ``infos[i]["terminal_observation"]`` is the last observation of that episode and the
     returned observation is the first of the next. Nothing is ever truncated.
     """
 
-    def __init__(self, env: GanBalanceVectorEnv) -> None:
+    def __init__(self, env: CoreVectorEnv) -> None:
         if env.autoreset_mode is not gym.vector.AutoresetMode.SAME_STEP:
             raise ValueError(f"SB3VecEnv needs autoreset_mode=SAME_STEP, not {env.autoreset_mode.name}")
-        self.env = env
+        self.env: Any = env  # whoever needs more of it than the interface knows which one it is
         self.render_mode = env.render_mode
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
         self._actions: NDArray[Any] | None = None

@@ -19,11 +19,18 @@ from gan_env.reward import RewardTerm, register_reward_term
 
 if TYPE_CHECKING:
     from gan_env.balance_env import GanBalanceEnv
+    from gan_env.latent_env import GanLatentBandit, GanLatentBanditVectorEnv, GanLatentBox, GanLatentBoxVectorEnv
     from gan_env.vector_env import GanBalanceVectorEnv
 
+_LATENT = ("GanLatentBandit", "GanLatentBanditVectorEnv", "GanLatentBox", "GanLatentBoxVectorEnv")
 _MODULES = {"GanBalanceEnv": "gan_env.balance_env", "GanBalanceVectorEnv": "gan_env.vector_env"}
+_MODULES |= dict.fromkeys(_LATENT, "gan_env.latent_env")
 
-ENVIRONMENTS: Mapping[str, tuple[str, str]] = {"GanBalanceEnv-v0": ("GanBalanceEnv", "GanBalanceVectorEnv")}
+ENVIRONMENTS: Mapping[str, tuple[str, str]] = {
+    "GanBalanceEnv-v0": ("GanBalanceEnv", "GanBalanceVectorEnv"),
+    "GanLatentBandit-v0": ("GanLatentBandit", "GanLatentBanditVectorEnv"),
+    "GanLatentBox-v0": ("GanLatentBox", "GanLatentBoxVectorEnv"),
+}
 """Every id with the classes, in this package, of its single and its vector environment."""
 
 SUITE_IDS: Mapping[str, str] = {f"GanBalanceEnv-{_suite}-v0": _suite for _suite in SUITES}
@@ -43,7 +50,7 @@ def _register() -> None:
     bases |= {env_id: ("GanBalanceEnv-v0", {"suite": suite}) for env_id, suite in SUITE_IDS.items()}
     for env_id, (base, options) in bases.items():
         single, vector = (f"{_MODULES[name]}:{name}" for name in ENVIRONMENTS[base])
-        # No max_episode_steps: the end of the training budget belongs to the task.
+        # No max_episode_steps: the end of the budget belongs to the task.
         if env_id not in gym.registry:
             gym.register(env_id, entry_point=single, vector_entry_point=vector, kwargs=options)
 
@@ -62,6 +69,10 @@ __all__ = [
     "GanBalanceEnv",
     "GanBalanceVectorEnv",
     "GanInstance",
+    "GanLatentBandit",
+    "GanLatentBanditVectorEnv",
+    "GanLatentBox",
+    "GanLatentBoxVectorEnv",
     "Measurement",
     "RewardTerm",
     "Suite",

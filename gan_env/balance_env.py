@@ -9,8 +9,9 @@ import numpy as np
 from gymnasium.utils import EzPickle
 from numpy.typing import NDArray
 
-from gan_env.config import EnvConfig, UnknownOptionError
+from gan_env.config import EnvConfig, make_options
 from gan_env.core import BalanceCore
+from gan_env.core_vector_env import check_render_mode, first_row, pinned_instance
 from gan_env.instances import GanInstance
 from gan_env.render import draw_row
 from gan_env.spaces import action_space, observation_space
@@ -61,10 +62,9 @@ class GanBalanceEnv(gym.Env[NDArray[np.float32], Any], EzPickle):
 
     def __init__(self, render_mode: str | None = None, **options: Any) -> None:
         EzPickle.__init__(self, render_mode=render_mode, **options)
-        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
-            raise ValueError(f"unknown render_mode {render_mode!r}; known: rgb_array")
+        check_render_mode(render_mode, self.metadata)
         self.render_mode = render_mode
-        self.config = make_config(options)
+        self.config = make_options(EnvConfig, options)
         self._cores = {(core := BalanceCore(self.config, 1)).key: core}
         self.core = core
         """The population of the present episode; a suite of several kinds of GAN has one for each."""
@@ -75,12 +75,12 @@ class GanBalanceEnv(gym.Env[NDArray[np.float32], Any], EzPickle):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
         super().reset(seed=seed)
-        instance = pinned_instance(options)
+        instance = pinned_instance(options, GanInstance)
         if instance is None:
             instance = self.core.suite.sample(self.np_random)
         self.core = self._core_for(instance.population_key())
         observation = self.core.reset([0], [instance])
-        return observation[0], _single(self.core.infos([0]))
+        return observation[0], first_row(self.core.infos([0]))
 
     def step(self, action: Any) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         if self.core.instances[0] is None:
@@ -91,7 +91,7 @@ class GanBalanceEnv(gym.Env[NDArray[np.float32], Any], EzPickle):
             float(result.rewards[0]),
             bool(result.terminated[0]),
             False,
-            _single(result.infos),
+            first_row(result.infos),
         )
 
     def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
@@ -122,36 +122,3 @@ class GanBalanceEnv(gym.Env[NDArray[np.float32], Any], EzPickle):
                 if task.population_key() == key:
                     self._cores[key] = BalanceCore(self.config, 1, task)
         return self._cores.get(key, self.core)
-
-
-def make_config(options: dict[str, Any]) -> EnvConfig:
-    """``EnvConfig`` from keyword arguments; an unknown one raises ``UnknownOptionError`` with the known names."""
-    unknown = sorted(set(options) - set(EnvConfig.__dataclass_fields__))
-    if unknown:
-        known = ", ".join(EnvConfig.__dataclass_fields__)
-        raise UnknownOptionError(f"got an unexpected keyword argument {unknown[0]!r}; known: {known}")
-    return EnvConfig(**options)
-
-
-def pinned_instance(options: dict[str, Any] | None) -> GanInstance | None:
-    """The instance in reset's options, if any; anything else in there raises ``ValueError``."""
-    if not options:
-        return None
-    unknown = sorted(set(options) - {"instance"})
-    if unknown:
-        raise ValueError(f"unknown reset option {unknown[0]!r}; known: instance")
-    instance = options["instance"]
-    if not isinstance(instance, GanInstance):
-        raise ValueError(f"options['instance'] must be a GanInstance, not {type(instance).__name__}")
-    return instance
-
-
-def _single(columns: dict[str, Any]) -> dict[str, Any]:
-    """The first row of columns; arrays become plain Python values."""
-    row: dict[str, Any] = {}
-    for name, column in columns.items():
-        if isinstance(column, dict):
-            row[name] = _single(column)
-        else:
-            row[name] = column[0].item() if isinstance(column[0], np.generic) else column[0]
-    return row

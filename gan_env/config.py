@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -17,6 +18,8 @@ from gan_env.knobs import DEFAULT_KNOBS, DEFAULT_MOVES, KNOBS, RATE_KNOBS, Actio
 from gan_env.observation import Observer, parse_groups
 from gan_env.reward import TERMS, parse_reward
 
+_Options = TypeVar("_Options")
+
 
 class UnknownOptionError(ValueError, TypeError):
     """A keyword that no environment takes.
@@ -24,6 +27,18 @@ class UnknownOptionError(ValueError, TypeError):
     A ``ValueError`` as every mistake in an option is, and a ``TypeError`` in Python's own words as well: libraries
     that offer an optional keyword (TorchRL's ``frameskip``) take it back when they see that.
     """
+
+
+def make_options(cls: type[_Options], options: Mapping[str, Any]) -> _Options:
+    """A dataclass of options from keyword arguments.
+
+    Raises ``UnknownOptionError``, with the known names, for one that it lacks.
+    """
+    known = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise UnknownOptionError(f"got an unexpected keyword argument {unknown[0]!r}; known: {', '.join(known)}")
+    return cls(**options)
 
 
 @dataclass(frozen=True)

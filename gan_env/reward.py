@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -112,11 +112,18 @@ def parse_reward(reward: str) -> Mapping[str, float]:
 
     Raises ``ValueError`` that names the known presets and terms.
     """
+    return parse_weights(reward, TERMS, PRESETS)
+
+
+def parse_weights(
+    reward: str, terms: Collection[str], presets: Mapping[str, Mapping[str, float]]
+) -> Mapping[str, float]:
+    """:func:`parse_reward` of any table of terms and presets."""
     if not isinstance(reward, str):
         raise ValueError(f"reward must be a name or TERM=WEIGHT joined by ',', not {reward!r}")
-    if reward in PRESETS:
-        return PRESETS[reward]
-    known = f"presets: {', '.join(PRESETS)}; terms, as TERM=WEIGHT joined by ',': {', '.join(TERMS)}"
+    if reward in presets:
+        return presets[reward]
+    known = f"presets: {', '.join(presets)}; terms, as TERM=WEIGHT joined by ',': {', '.join(terms)}"
     weights: dict[str, float] = {}
     for item in reward.split(","):
         name, _, text = item.partition("=")
@@ -124,7 +131,7 @@ def parse_reward(reward: str) -> Mapping[str, float]:
             weight = float(text)
         except ValueError:
             weight = math.nan
-        if name not in TERMS or name in weights or not math.isfinite(weight):
+        if name not in terms or name in weights or not math.isfinite(weight):
             raise ValueError(f"unknown reward {item!r}; {known}")
         weights[name] = weight
     return weights

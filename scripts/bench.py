@@ -6,6 +6,7 @@ Example: python scripts/bench.py attention --resolutions 32 64
 Example: python scripts/bench.py metrics --json docs/results/metrics/bench.json
 Example: python scripts/bench.py ral
 Example: python scripts/bench.py profile --device cuda --num-envs 64
+Example: python scripts/bench.py latent --json docs/results/latent/speed.json
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import tyro
-from benchmarks import attention, environment, metrics, population, profiling, ral
+from benchmarks import attention, environment, latent, metrics, population, profiling, ral
 
 from agents.cli import fail_in_one_line
 
@@ -24,6 +25,7 @@ _RUN = {
     metrics.MetricsOptions: metrics.run,
     ral.RalBenchOptions: ral.run,
     profiling.ProfileOptions: profiling.run,
+    latent.LatentBenchOptions: latent.run,
 }
 
 
@@ -34,7 +36,8 @@ def main() -> None:
         | Annotated[attention.AttentionOptions, tyro.conf.subcommand("attention", description=attention.__doc__)]
         | Annotated[metrics.MetricsOptions, tyro.conf.subcommand("metrics", description=metrics.__doc__)]
         | Annotated[ral.RalBenchOptions, tyro.conf.subcommand("ral", description=ral.__doc__)]
-        | Annotated[profiling.ProfileOptions, tyro.conf.subcommand("profile", description=profiling.__doc__)],
+        | Annotated[profiling.ProfileOptions, tyro.conf.subcommand("profile", description=profiling.__doc__)]
+        | Annotated[latent.LatentBenchOptions, tyro.conf.subcommand("latent", description=latent.__doc__)],
         description=__doc__,
     )
     _RUN[type(options)](options)

@@ -19,6 +19,7 @@ from rich.console import Console
 from torch.utils.tensorboard.writer import SummaryWriter
 from tqdm import tqdm
 
+from agents.bandit_run import train_bandit
 from agents.best_static import best_static_rates
 from agents.cli import fail_in_one_line, join_data_dir, parse_overrides, print_known
 from agents.evaluation import EpisodeRecord, Evaluator, finals, with_rates
@@ -39,7 +40,7 @@ class Options:
     """Options of train_agent.py. What is not given comes from the preset of the algorithm and the suite."""
 
     algo: str = "dqn"
-    """Learner; --list names all."""
+    """Learner; --list names all. bandit draws from a frozen GAN: docs/latent.md."""
     suite: str = "faces"
     """Distribution of GAN training problems; --list names all."""
     backbone: str | None = None
@@ -86,6 +87,8 @@ def main() -> None:
     options = tyro.cli(Options, description=__doc__)
     if options.list:
         print_known()
+    elif options.algo == "bandit":
+        train_bandit(dataclasses.asdict(options))
     else:
         train(options)
 

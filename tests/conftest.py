@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from gan_backbones import GanMeta, GanPopulation, ReplicaSetup, build, save_gan
 from gan_backbones.data import DataSet, load_data
 
 torch.set_num_threads(1)
@@ -43,3 +44,16 @@ def tiny_backbone() -> Callable[[str], tuple[tuple[int, ...], dict[str, int], Da
         "mspg": ((1, 16, 16), {"latent_size": 4, "width": 2, "lite": True}, noise),
     }
     return table.__getitem__
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small GAN of ``digits`` at 16 pixels, trained until its discriminator tells latents apart."""
+    data, options = load_data("digits"), {"latent_size": 6, "width": 4}
+    population = GanPopulation(lambda: build("dcgan", data.sample_shape, **options), 1, batch_size=16, workers=1)
+    population.reset([0], [ReplicaSetup(5, data)])
+    population.update({name: torch.full((1,), 3e-3) for name in ("lr_g", "lr_d")}, 80)
+    path = tmp_path_factory.mktemp("gan") / "gan.safetensors"
+    save_gan(path, *population.networks(0), GanMeta("dcgan", options, data.sample_shape, 6, {"data": "digits"}))
+    population.close()
+    return path

@@ -20,8 +20,10 @@ from agents.methods import METHODS
 from agents.rules import RULES
 from gan_backbones import BACKBONES, LOSSES
 from gan_backbones.data import DATA_SETS
-from gan_env import KNOBS, SUITES, ActionCodec, EnvConfig, GanBalanceEnv
+from gan_env import KNOBS, SUITES, ActionCodec, EnvConfig, GanBalanceEnv, GanLatentBandit, GanLatentBox
 from gan_env.knobs import DEFAULT_KNOBS
+from gan_env.latent_config import BanditConfig, BoxConfig, LatentConfig
+from gan_env.latent_reward import TERMS as LATENT_TERMS
 from gan_env.observation import feature_table, groups
 from gan_env.reward import PRESETS, TERMS
 
@@ -42,9 +44,16 @@ def code(*values: object) -> str:
     return ", ".join(f"`{value}`" for value in values)
 
 
-def card() -> str:
-    """The environment's docstring, its headings two levels down."""
-    return re.sub(r"^## ", "### ", to_markdown(inspect.cleandoc(GanBalanceEnv.__doc__ or "")), flags=re.MULTILINE)
+def card(environment: type = GanBalanceEnv, marks: str = "###") -> str:
+    """The environment's docstring, its headings moved down."""
+    text = to_markdown(inspect.cleandoc(environment.__doc__ or ""))
+    return re.sub(r"^## ", f"{marks} ", text, flags=re.MULTILINE)
+
+
+def latent_cards() -> str:
+    """Those of the environments over a frozen GAN."""
+    cards = ((one.__name__ + "-v0", card(one, "####")) for one in (GanLatentBandit, GanLatentBox))
+    return "\n\n".join(f"### {name}\n\n{text}" for name, text in cards)
 
 
 def actions() -> str:
@@ -101,14 +110,25 @@ def _holds_dataclasses(value: object) -> bool:
     return isinstance(value, tuple) and len(value) > 0 and all(dataclasses.is_dataclass(one) for one in value)
 
 
-def options() -> str:
-    """The fields of ``EnvConfig`` with the sentences that stand under them."""
-    texts = field_docstrings(EnvConfig)
-    rows = (
-        (code(f.name), code(str(f.type).replace(" | None", "")), code(_default(f.default)), to_markdown(texts[f.name]))
-        for f in dataclasses.fields(EnvConfig)
-    )
+def options(*configs: type) -> str:
+    """The fields of ``EnvConfig``, or of other dataclasses, with the sentences that stand under them."""
+    rows = []
+    for config in configs or (EnvConfig,):
+        texts = field_docstrings(config)  # those that a class inherits belong to the other one
+        for f in dataclasses.fields(config):
+            if f.name in texts:
+                kind = code(str(f.type).replace(" | None", ""))
+                rows.append((code(f.name), kind, code(_default(f.default)), to_markdown(texts[f.name])))
     return table(("option", "type", "default", "meaning"), rows)
+
+
+def latent_options() -> str:
+    return options(LatentConfig, BanditConfig, BoxConfig)
+
+
+def latent_rewards() -> str:
+    rows = ((code(t.name), t.description, ", ".join(sorted(t.needs)) or "nothing") for t in LATENT_TERMS.values())
+    return table(("term", "meaning", "needs"), rows)
 
 
 def names() -> str:
@@ -188,6 +208,9 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "rules": rules,
     "methods": methods,
     "gains": gains,
+    "latent card": latent_cards,
+    "latent options": latent_options,
+    "latent rewards": latent_rewards,
     "readme": readme,
     **{f"reference {package}": (lambda package=package: reference(package)) for package in PACKAGES},
 }

@@ -45,7 +45,7 @@ def draw_images(
 
     @torch.no_grad()
     def images(chunk: Tensor) -> Tensor:
-        return _to_bytes(generator(chunk))
+        return to_bytes(generator(chunk))
 
     return in_chunks(images, latents, _BATCH, torch.device(device), progress=progress, label="generating")
 
@@ -62,7 +62,11 @@ def read_images_of(folder: Path, resolution: int, count: int | None, *, seed: in
     return images
 
 
-def _to_bytes(images: Tensor) -> Tensor:
+def to_bytes(images: Tensor) -> Tensor:
+    """Images (n, C, H, W) in [-1, 1], rounded to bytes as a picture file would hold them.
+
+    Raises ValueError for samples that are not images or not finite.
+    """
     if images.ndim != 4:
         raise ValueError(f"the generator makes samples of shape {tuple(images.shape[1:])}, not images (C, H, W)")
     if not images.isfinite().all():

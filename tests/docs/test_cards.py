@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from agents.bandit_teams import TEAMS
+from agents.bandits import BANDITS
 from agents.methods import METHODS, MOST_MEMBERS
 from agents.methods.learned import VARIABLE
 from agents.methods.method import BUDGETS
@@ -15,6 +17,8 @@ from gan_backbones import BACKBONES, LOSSES
 from gan_backbones.data import DATA_SETS
 from gan_env import KNOBS, SUITES, ActionCodec, EnvConfig
 from gan_env.knobs import DEFAULT_KNOBS
+from gan_env.latent_config import BanditConfig, BoxConfig
+from gan_env.latent_reward import TERMS as LATENT_TERMS
 from gan_env.observation import feature_table, groups
 from gan_env.reward import PRESETS, TERMS
 
@@ -62,6 +66,20 @@ def test_the_environment_page_names_everything(environment_page):
         assert f"### {title}\n" in section(environment_page, "Card")
 
 
+def test_the_latent_page_names_everything(docs_tool):
+    cards = docs_tool("cards")
+    page = cards.fill((DOCS / "latent.md").read_text())
+    found = rows(page)
+    for term in LATENT_TERMS.values():
+        assert term.description in found[term.name]
+    for config in (BanditConfig, BoxConfig):
+        for field in dataclasses.fields(config):
+            assert len(found[field.name][-1]) > 10, f"{field.name} has no docstring"
+    for name in (*BANDITS, *TEAMS, "GanLatentBandit-v0", "GanLatentBox-v0"):
+        assert f"`{name}`" in page or f"### {name}\n" in page, name
+    assert "#### Rewards\n" in page
+
+
 def test_tables_hold_the_values(environment_page):
     assert rows(section(environment_page, "Knobs"))["fm_weight"][1:4] == ["0.001", "100", "0.1"]
     assert rows(section(environment_page, "Features"))["budget_left"][1:4] == ["default", "0\u00a0to\u00a01", "no"]
@@ -96,7 +114,18 @@ def test_field_docstrings_belong_to_the_field_before(docs_tool):
 
 def test_every_table_has_as_many_cells_in_each_row(docs_tool):
     cards = docs_tool("cards")
-    for part in ("actions", "features", "knobs", "reward terms", "reward presets", "suites", "options", "names"):
+    latent = ("latent options", "latent rewards")
+    for part in (
+        "actions",
+        "features",
+        "knobs",
+        "reward terms",
+        "reward presets",
+        "suites",
+        "options",
+        "names",
+        *latent,
+    ):
         for block in re.findall(r"(?:^\|.*\n?)+", cards.PARTS[part](), re.MULTILINE):
             assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1, part
 

@@ -8,6 +8,7 @@ from gymnasium.vector import AutoresetMode
 import gan_env
 from gan_env import ENVIRONMENTS, GanBalanceEnv, GanBalanceVectorEnv, GanInstance
 from gan_env.knobs import ACTION_TYPES
+from tests.gan_env.environments import every_id
 
 SMALL = {"suite": "ring", "updates_per_step": 2, "decisions": 5}
 TOLERANCE = {"atol": 1e-4, "rtol": 0}
@@ -45,7 +46,7 @@ def column(infos, name, row):
 
 
 @pytest.mark.parametrize("action_type", ACTION_TYPES)
-@pytest.mark.parametrize("env_id", ENVIRONMENTS)
+@every_id
 def test_gymnasium_makes_it(env_id, action_type):
     envs = gym.make_vec(f"gan_env:{env_id}", num_envs=3, action_type=action_type, **SMALL)
     assert isinstance(envs.unwrapped, getattr(gan_env, ENVIRONMENTS[env_id][1]))

@@ -1,0 +1,118 @@
+"""GANs that are trained to be frozen: DCGANs on images, several side by side as rows of one population."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from gan_backbones import GanMeta, GanPopulation, ReplicaSetup, TrainStats, build, save_gan
+from gan_backbones.data import DataSet
+
+BACKBONE = "dcgan"
+STATISTICS = tuple(field.name for field in dataclasses.fields(TrainStats) if field.name != "diverged")
+_RECORDS = 200  # points of a curve
+
+
+@dataclass(frozen=True)
+class GanSizes:
+    """What all rows of a population share. The loss is cross-entropy (non-saturating), the optimizer Adam."""
+
+    latent_size: int = 128
+    """Numbers per latent."""
+    width: int = 16
+    """Channels next to the image."""
+    batch_size: int = 32
+    """Real images per update, and as many generated ones."""
+    updates: int = 3000
+    """GAN updates."""
+
+    @property
+    def options(self) -> dict[str, int]:
+        """Of the backbone."""
+        return {"latent_size": self.latent_size, "width": self.width}
+
+
+@dataclass(frozen=True)
+class GanRow:
+    """One GAN."""
+
+    data: DataSet
+    seed: int = 0
+    lr_g: float = 2e-4
+    lr_d: float = 2e-4
+
+
+@dataclass
+class GanRecord:
+    """What was seen of one GAN while it was trained."""
+
+    updates: list[int]
+    """At which the statistics were taken."""
+    statistics: dict[str, list[float]]
+    """Means since the record before, by name; see :class:`~gan_backbones.TrainStats`."""
+    diverged: bool = False
+
+
+class GanTrainer:
+    """Trains ``rows`` together and records them; all data sets have one shape.
+
+    ``device`` is where they train. The networks are there to be looked at after every stretch of :meth:`train`.
+    """
+
+    def __init__(self, rows: Sequence[GanRow], sizes: GanSizes, device: str = "cpu") -> None:
+        shape = rows[0].data.sample_shape
+        self.rows, self.sizes, self._shape = list(rows), sizes, shape
+        self.population = GanPopulation(
+            lambda: build(BACKBONE, shape, **sizes.options), len(rows), batch_size=sizes.batch_size, device=device
+        )
+        self.population.reset(range(len(rows)), [ReplicaSetup(row.seed, row.data) for row in rows])
+        self.records = [GanRecord([], {name: [] for name in STATISTICS}) for _ in rows]
+        self._rates = {name: torch.tensor([getattr(row, name) for row in rows]) for name in ("lr_g", "lr_d")}
+        self.updates = 0
+
+    def train(
+        self, looks: Sequence[int] = (), look: Callable[[int], None] | None = None, *, progress: bool = True
+    ) -> None:
+        """Make all updates; ``look`` is called after each of the numbers of updates in ``looks``."""
+        total = self.sizes.updates
+        stops = sorted({*range(0, total, max(1, total // _RECORDS)), total, *looks} - {0})
+        with tqdm(total=total, unit="update", disable=None if progress else True, file=sys.stderr, leave=False) as bar:
+            for stop in stops:
+                self._record(stop)
+                bar.update(stop - bar.n)
+                if look is not None and stop in looks:
+                    look(stop)
+
+    def _record(self, stop: int) -> None:
+        stats = self.population.update(self._rates, stop - self.updates)
+        self.updates = stop
+        for index, record in enumerate(self.records):
+            record.updates.append(stop)
+            record.diverged |= bool(stats.diverged[index])
+            for name, column in record.statistics.items():
+                column.append(float(getattr(stats, name)[index]))
+
+    @torch.no_grad()
+    def images(self, row: int, latents: Tensor) -> Tensor:
+        """``(n, C, H, W)`` on the CPU, of latents ``(n, latent_size)``; changes nothing."""
+        generator, _ = self.population.networks(row)
+        return torch.cat([generator(chunk.to(self.population.device)).cpu() for chunk in latents.split(256)])
+
+    def save(self, row: int, path: Path, notes: Mapping[str, Any]) -> Path:
+        """Write a row's networks as a checkpoint; gives its path."""
+        given = {"data": self.rows[row].data.name, "updates": self.updates, "seed": self.rows[row].seed}
+        meta = GanMeta(BACKBONE, self.sizes.options, self._shape, self.sizes.latent_size, given | dict(notes))
+        save_gan(path, *self.population.networks(row), meta)
+        return path
+
+    def close(self) -> None:
+        """Stop the worker threads."""
+        self.population.close()

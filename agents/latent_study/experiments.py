@@ -1,0 +1,157 @@
+"""Last part: a rate of learning that is too high, a reward that is exploited, and latents named entry by entry."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from stable_baselines3.common.vec_env import VecMonitor
+
+from agents.bandit_training import PullRecord, make_bandit_env, pull
+from agents.bandits import make_bandit
+from agents.html_page import drawing, picture
+from agents.latent_study.lab import MEASURES, Lab, frozen, grid, number
+from agents.sb3 import make_model
+from agents.vec_env import SB3VecEnv
+from gan_env.latent_env import GanLatentBanditVectorEnv, GanLatentBoxVectorEnv
+
+_RATES = (0.1, 0.9)
+_NOISE = 0.5
+_BONUS = 5.0
+_ENVS = 32
+_DRAWS = 16
+_BANDIT_ONLY: dict[str, Any] = {"gamma": 0.0}  # there is one state: nothing follows from an action but its reward
+_SETTINGS: dict[str, dict[str, Any]] = {
+    "ppo": _BANDIT_ONLY | {"n_steps": 16, "batch_size": 128, "n_epochs": 10, "learning_rate": 3e-3},
+    "dqn": _BANDIT_ONLY | {"learning_starts": 256, "train_freq": 1, "gradient_steps": 4, "learning_rate": 1e-2},
+}
+
+
+def write_rates(lab: Lab) -> None:
+    """Moving averages that forget too fast, under noise."""
+    pulls = lab.settings.noisy_pulls
+    envs = make_bandit_env(16, lab.latents | {"codes": lab.settings.noisy_codes, "noise": _NOISE})
+    records: dict[str, PullRecord] = {}
+    for rate in _RATES:
+        bandit = make_bandit("ema", envs.config.codes, lab.seed, {"learning_rate": rate, "anneal": pulls // 2})
+        records[f"rate {rate:g}"] = pull(envs, bandit, pulls, seed=lab.seed)
+    slow, fast = (float(record.rewards[-1000:].mean()) for record in records.values())
+    lab.numbers["learning rates"] = {"slow": slow, "fast": fast}
+    lab.page.heading("Too high a learning rate in Q-learning")
+    lab.page.text(
+        f"With noise {_NOISE} on the latents, a moving average at rate {_RATES[1]} is little more than the last "
+        "reward: whichever code was lucky a moment ago looks best, until it is pulled again. The last 1,000 pulls paid "
+        f"{fast:.3f}, at rate {_RATES[0]} {slow:.3f}."
+    )
+
+    def curves(axes: Any) -> None:
+        for name, record in records.items():
+            axes.plot(record.at, record.reward, label=name)
+        axes.set(xlabel="pulls", ylabel="mean reward of the last 1,000")
+
+    def choices(axes: Any) -> None:
+        for name, record in records.items():
+            axes.plot(record.at, record.choice_entropy, label=name)
+        axes.set(xlabel="pulls", ylabel="entropy of the last 1,000 (nats)", ylim=(0, None))
+
+    lab.page.row(
+        drawing(curves, "Reward.", lab.figure("rates.svg")),
+        drawing(choices, "How the choices wander.", lab.figure("rates-entropy.svg")),
+    )
+
+
+def write_exploit(lab: Lab) -> None:
+    """A bonus for contrast, meant against washed-out images, and what is drawn to collect it."""
+    settings, page, gan = lab.settings, lab.page, frozen(lab)
+    found: dict[str, dict[str, float]] = {}
+    pictures = []
+    for index, (name, weight) in enumerate((("discriminator alone", 0.0), ("with the bonus", _BONUS))):
+        options = lab.latents | {"codes": settings.codes, "reward": f"discriminator=1,contrast={weight}"}
+        envs = make_bandit_env(16, options)
+        bandit = make_bandit("ema", settings.codes, lab.seed, {"anneal": settings.pulls // 2})
+        record = pull(envs, bandit, settings.pulls, seed=lab.seed, points=1)
+        best = np.argsort(bandit.values)[::-1][: max(_DRAWS, settings.codes // 10)]
+        latents = envs.core.actions.latents(best.copy())
+        looks, images = gan.look(latents), gan.sample(latents)
+        found[name] = {
+            "reward": float(record.rewards[-1000:].mean()),
+            "contrast": float(looks.thumbnails.std(1).mean()),
+            "discriminator": float((1 / (1 + np.exp(-looks.logits))).mean()),
+        } | lab.measure(images)
+        pictures.append(picture(grid(images[:_DRAWS], 8), f"Best codes, {name}.", lab.figure(f"bonus-{index}.png")))
+    lab.numbers["exploited reward"] = found
+    plain, shaped = found.values()
+    worse = shaped["FD"] > plain["FD"]
+    page.heading("A shaped reward that is exploited")
+    page.text(
+        f"The reward adds {_BONUS:g} times the contrast of the image, as a person might do against washed-out images. "
+        f"The bandit collects it: the best tenth of its codes goes from a contrast of {plain['contrast']:.3f} to "
+        f"{shaped['contrast']:.3f}, while what the discriminator pays goes from {plain['discriminator']:.3f} to "
+        f"{shaped['discriminator']:.3f}. The distance to the data goes from {number(plain['FD'])} to "
+        f"{number(shaped['FD'])}: "
+        + (
+            "the reward rose and the images got worse, which nobody sees who looks at the reward."
+            if worse
+            else "this time the bonus did no harm by this measure."
+        )
+    )
+    page.table(
+        ("best codes", "contrast", "D's reward", *MEASURES),
+        [
+            [name, f"{one['contrast']:.3f}", f"{one['discriminator']:.3f}", *(number(one[m]) for m in MEASURES)]
+            for name, one in found.items()
+        ],
+        f"The {max(_DRAWS, settings.codes // 10)} codes of largest Q.",
+    )
+    page.row(*pictures)
+
+
+def write_continuous(lab: Lab) -> None:
+    """The same algorithms over a codebook and over the latent itself."""
+    settings, page, gan = lab.settings, lab.page, frozen(lab)
+    contenders = {
+        "DQN, codebook": ("dqn", GanLatentBanditVectorEnv, {"codes": settings.codes}),
+        "PPO, codebook": ("ppo", GanLatentBanditVectorEnv, {"codes": settings.codes}),
+        "PPO, latent itself": ("ppo", GanLatentBoxVectorEnv, {}),
+    }
+    rows, record, pictures = [], {}, []
+    for index, (name, (algorithm, make, options)) in enumerate(contenders.items()):
+        lab.say(f"  {name}")
+        envs = make(_ENVS, autoreset_mode="SameStep", **(lab.latents | options))
+        model = make_model(algorithm, VecMonitor(SB3VecEnv(envs)), lab.seed, _SETTINGS[algorithm])
+        model.learn(settings.policy_pulls)
+        drawn = []
+        observations, _ = envs.reset(seed=lab.seed + 60_000)
+        for _ in range(-(-settings.samples // _ENVS)):
+            actions, _ = model.predict(observations, deterministic=False)
+            observations, *_ = envs.step(actions)
+            drawn.append(envs.core.latents.clone())
+        latents = torch.cat(drawn)[: settings.samples]
+        images = gan.sample(latents)
+        values = lab.measure(images)
+        values["reward"] = float(torch.sigmoid(gan.logits(images)).mean())
+        values["length"] = float(latents.norm(dim=1).mean() / gan.latent_size**0.5)
+        record[name] = values
+        rows.append(
+            [name, f"{values['reward']:.3f}", f"{values['length']:.2f}", *(number(values[m]) for m in MEASURES)]
+        )
+        pictures.append(picture(grid(images[:_DRAWS], 8), f"{name}.", lab.figure(f"policy-{index}.png")))
+        envs.close()
+    lab.numbers["discrete against continuous"] = record
+    box, codes = record["PPO, latent itself"], record["PPO, codebook"]
+    page.heading("Discrete against continuous latents")
+    page.text(
+        f"DQN and PPO of Stable-Baselines3, {settings.policy_pulls} pulls each, one seed. Codes are typical draws "
+        "from N(0, I), of length 1 in units of the root of their size. Entry by entry PPO may go anywhere: its latents "
+        f"have length {box['length']:.2f}, the discriminator pays {box['reward']:.3f} (codebook: "
+        f"{codes['reward']:.3f}), and recall is {box['recall']:.2f} (codebook: {codes['recall']:.2f}). "
+        "A Gaussian policy begins by drawing around one point, all of "
+        "whose images are related; a softmax over codes begins with all of them."
+    )
+    page.table(("agent", "D's reward", "length", *MEASURES), rows)
+    page.row(*pictures)
+
+
+EXPERIMENTS = (write_rates, write_exploit, write_continuous)
+"""In the order of the page."""

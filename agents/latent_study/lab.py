@@ -1,0 +1,167 @@
+"""What all parts of the study share: sizes, data, judges, the page, and the numbers that go to ``study.json``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from agents.html_page import Page
+from agents.latent_gans import GanSizes
+from agents.run_folder import RunFolder
+from gan_backbones.data import DataSet, load_data
+from gan_backbones.metrics import Subject, score_images
+from gan_backbones.metrics.generated import to_bytes
+from gan_env.frozen_gan import FrozenGan, frozen_gan
+from gan_env.render import image_grid
+
+MEASURES = ("FD", "precision", "recall", "density", "coverage")
+
+
+@dataclass(frozen=True)
+class StudySettings:
+    """How much is done. :func:`quick` and :func:`full` give the two sizes there are."""
+
+    sizes: GanSizes
+    seeds: int
+    """GANs that differ in their seed alone."""
+    real: int
+    """Images of the data set."""
+    looks: int
+    """Points of the curve of distances."""
+    samples: int
+    """Images behind each distance."""
+    learning_rate: float
+    large_updates: int
+    """GAN updates at the doubled resolution, and at the usual one beside it."""
+    codes: int
+    pulls: int
+    noisy_codes: int
+    noisy_pulls: int
+    noisy_seeds: int
+    noisy_draws: int
+    """Draws of every code by which its true worth is known."""
+    policy_pulls: int
+    """Pulls of the Stable-Baselines3 agents."""
+    cheap_rivals: bool
+    """Short chains for the rivals that need chains."""
+
+
+def quick() -> StudySettings:
+    """Minutes: one small GAN, hardly trained. The page says what the study shows, not what it finds."""
+    return StudySettings(
+        sizes=GanSizes(width=8, batch_size=16, updates=1000),
+        seeds=1,
+        real=2048,
+        looks=8,
+        samples=512,
+        learning_rate=1e-3,
+        large_updates=150,
+        codes=1024,
+        pulls=20_000,
+        noisy_codes=256,
+        noisy_pulls=5000,
+        noisy_seeds=2,
+        noisy_draws=16,
+        policy_pulls=4096,
+        cheap_rivals=True,
+    )
+
+
+def full(updates: int, width: int) -> StudySettings:
+    """Hours on two cores: three seeds, the source's numbers of images and pulls."""
+    return StudySettings(
+        sizes=GanSizes(width=width, batch_size=32, updates=updates),
+        seeds=3,
+        real=10_000,
+        looks=20,
+        samples=2000,
+        learning_rate=2e-4,
+        large_updates=max(1, updates // 4),
+        codes=1024,
+        pulls=20_000,
+        noisy_codes=1024,
+        noisy_pulls=20_000,
+        noisy_seeds=10,
+        noisy_draws=128,
+        policy_pulls=50_000,
+        cheap_rivals=False,
+    )
+
+
+@dataclass
+class Lab:
+    """The study in progress."""
+
+    settings: StudySettings
+    folder: RunFolder
+    data: DataSet
+    data_name: str
+    extractor: Any
+    seed: int
+    device: str
+    cache_dir: Path | None
+    progress: bool
+    page: Page
+    gan_path: Path = Path()
+    numbers: dict[str, Any] = field(default_factory=dict)
+
+    def say(self, what: str) -> None:
+        """Tell what is being done."""
+        print(what, flush=True)
+
+    @property
+    def latents(self) -> dict[str, Any]:
+        """Options of an environment over the study's GAN."""
+        return {"gan": str(self.gan_path), "device": self.device, "cache_dir": self.cache_dir}
+
+    def figure(self, name: str) -> Path:
+        """Where a figure is kept."""
+        return self.folder.path / "figures" / name
+
+    def measure(self, images: Tensor, data: DataSet | None = None) -> dict[str, float]:
+        """:data:`MEASURES` of images in [-1, 1] against as many real ones as there are, up to twice their number."""
+        subject = Subject(
+            to_bytes(images),
+            self.data if data is None else data,
+            self.extractor,
+            real_count=2 * self.settings.samples,
+            cache_dir=self.cache_dir,
+            progress=False,
+        )
+        return dict(zip(MEASURES, (score.value for score in score_images(subject, ("fd", "prdc"))), strict=True))
+
+    def load(self, resolution: int) -> DataSet:
+        """The study's data at another resolution, the same images."""
+        return load_data(
+            self.data_name,
+            resolution=resolution,
+            count=self.settings.real,
+            cache_dir=self.cache_dir,
+            progress=self.progress,
+        )
+
+    def draw(self, count: int, seed: int, latent_size: int | None = None) -> Tensor:
+        """Latents from N(0, I)."""
+        size = self.settings.sizes.latent_size if latent_size is None else latent_size
+        return torch.randn(count, size, generator=torch.Generator().manual_seed(seed))
+
+
+def frozen(lab: Lab) -> FrozenGan:
+    """The study's GAN."""
+    return frozen_gan(lab.gan_path, torch.device(lab.device))
+
+
+def grid(images: Tensor, columns: int) -> NDArray[np.uint8]:
+    """A picture of images in [-1, 1]."""
+    return image_grid(images, columns)
+
+
+def number(value: float) -> str:
+    """Three digits, more in front of the point."""
+    return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"

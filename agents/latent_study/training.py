@@ -1,0 +1,262 @@
+"""First part: GANs are trained side by side, and three of them under conditions that are known to hurt."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from agents.html_page import drawing, picture
+from agents.latent_gans import GanRow, GanSizes, GanTrainer
+from agents.latent_study.lab import MEASURES, Lab, grid, number
+from gan_backbones.data import DataSet
+from gan_backbones.metrics.damage import damaged
+
+_SHOWN = 16
+_STRONG = 20.0
+"""How many times faster the too strong discriminator learns than its generator."""
+_DAMAGES = (("contrast", 0.8), ("blur", 0.5), ("noise", 0.6))
+_PICTURES = 4  # looks that are shown
+
+
+def heavily_processed(data: DataSet) -> DataSet:
+    """The data with contrast, sharpness and a clean background taken away, one after the other."""
+    rng = torch.Generator().manual_seed(0)
+    parts = []
+    for rows in torch.arange(len(data)).split(256):
+        images = data.batch(rows)
+        for kind, strength in _DAMAGES:
+            images = damaged(images, kind, strength, rng)
+        parts.append(((images + 1) * 127.5).round().to(torch.uint8))
+    return dataclasses.replace(data, name=f"{data.name} heavily processed", samples=torch.cat(parts))
+
+
+def slopes(trainer: GanTrainer, row: int, latents: Tensor) -> dict[str, float]:
+    """What of the discriminator's gradient reaches a generator: mean norms over the images of ``latents``.
+
+    With p = sigmoid(D(x)): the saturating loss log(1 - p) passes on p |grad D|, the other one (1 - p) |grad D|.
+    """
+    _, discriminator = trainer.population.networks(row)
+    images = trainer.images(row, latents).to(trainer.population.device).requires_grad_()
+    logits = discriminator(images)
+    (gradient,) = torch.autograd.grad(logits.sum(), images)
+    norms, share = gradient.flatten(1).norm(dim=1), torch.sigmoid(logits.detach())
+    return {
+        "saturating": float((share * norms).mean()),
+        "non-saturating": float(((1 - share) * norms).mean()),
+        "fooled": float((logits > 0).float().mean()),
+    }
+
+
+def train_all(lab: Lab) -> None:
+    """Train, save the first GAN as the study's, and write the sections on training."""
+    settings = lab.settings
+    rate = settings.learning_rate
+    plain = [GanRow(lab.data, lab.seed + index, rate, rate) for index in range(settings.seeds)]
+    strong = GanRow(lab.data, lab.seed, rate / 4, rate / 4 * _STRONG)
+    rows = [*plain, strong, GanRow(heavily_processed(lab.data), lab.seed, rate, rate)]
+    names = [*(f"seed {row.seed}" for row in plain), "too strong D", "heavy processing"]
+    lab.say(f"training {len(rows)} GANs, {settings.sizes.updates} updates each ...")
+    trainer = GanTrainer(rows, settings.sizes, lab.device)
+    total = settings.sizes.updates
+    looks = sorted({round(total * (index + 1) / settings.looks) for index in range(settings.looks)} | {total // 10})
+    measured: dict[str, dict[int, dict[str, float]]] = {name: {} for name in names}
+    gradients: dict[str, dict[int, dict[str, float]]] = {name: {} for name in (names[0], "too strong D")}
+    shown: dict[int, Tensor] = {}
+    latents = lab.draw(settings.samples, lab.seed + 10_000)
+
+    def look(update: int) -> None:
+        for row, name in enumerate(names):
+            if not trainer.records[row].diverged:
+                measured[name][update] = lab.measure(trainer.images(row, latents))
+            if name in gradients:
+                gradients[name][update] = slopes(trainer, row, latents[:64])
+        shown[update] = trainer.images(0, latents[:_SHOWN])
+
+    trainer.train(looks, look, progress=lab.progress)
+    lab.gan_path = trainer.save(0, lab.folder.path / "gan.safetensors", {"data": lab.data_name})
+    samples = {name: trainer.images(row, latents[:_SHOWN]) for row, name in enumerate(names)}
+    lab.numbers["training"] = {"measures": measured, "gradients": gradients}
+    _write_training(lab, trainer, names[: settings.seeds], measured, shown, total)
+    lab.numbers["later"] = {
+        "names": names,
+        "measured": measured,
+        "gradients": gradients,
+        "samples": samples,
+        "records": trainer.records,
+    }
+    trainer.close()
+
+
+def _write_training(
+    lab: Lab,
+    trainer: GanTrainer,
+    names: list[str],
+    measured: dict[str, dict[int, dict[str, float]]],
+    shown: dict[int, Tensor],
+    total: int,
+) -> None:
+    page, settings = lab.page, lab.settings
+    page.section("The GAN over its training")
+    metric = f"FD {lab.extractor.name}, n={settings.samples}"
+    page.text(
+        f"A DCGAN with {settings.sizes.latent_size} latent numbers, its discriminator spectrally normalised and "
+        "without batch norm, cross-entropy, Adam. Distances are on the features of "
+        f"<code>{lab.extractor.name}</code>, {settings.samples} images against up to {2 * settings.samples} real "
+        "ones; lower is better. They are no Inception FIDs and can be compared within this page only."
+    )
+
+    def distances(axes: Any) -> None:
+        for name in names:
+            points = measured[name]
+            axes.plot(list(points), [values["FD"] for values in points.values()], marker="o", label=name)
+        axes.set(xlabel="update", ylabel="Frechet distance", ylim=(0, None))
+
+    def losses(axes: Any) -> None:
+        record = trainer.records[0]
+        axes.plot(record.updates, record.statistics["loss_g"], label="generator")
+        axes.plot(record.updates, record.statistics["loss_d"], label="discriminator")
+        axes.set(xlabel="update", ylabel="cross-entropy (nats)", ylim=(0, None))
+
+    def variety(axes: Any) -> None:
+        for measure in ("recall", "coverage"):
+            points = measured[names[0]]
+            axes.plot(list(points), [values[measure] for values in points.values()], marker="o", label=measure)
+        axes.set(xlabel="update", ylabel="share", ylim=(0, 1))
+
+    page.row(
+        drawing(distances, f"{metric}, over training, by seed.", lab.figure("fd.svg")),
+        drawing(losses, f"Losses of {names[0]}. The discriminator's starts at 2 ln 2.", lab.figure("losses.svg")),
+        drawing(variety, f"Variety of {names[0]}: a collapse would show here.", lab.figure("variety.svg")),
+    )
+    rows, ratios = [], {}
+    for name in names:
+        points = measured[name]
+        early, final = points.get(total // 10), points.get(total)
+        if early is None or final is None:
+            rows.append([name, "diverged", "", "", "", ""])
+            continue
+        ratios[name] = early["FD"] / final["FD"]
+        rows.append(
+            [name, number(early["FD"]), number(final["FD"]), f"{ratios[name]:.2f}"]
+            + [f"{final[measure]:.2f}" for measure in ("recall", "coverage")]
+        )
+    page.table(
+        ("GAN", "FD at a tenth", "FD at the end", "times lower", "recall", "coverage"),
+        rows,
+        "The distance is meant to fall to less than half of its value at a tenth of the training.",
+    )
+    lab.numbers["fall"] = ratios
+    chosen = sorted(shown)[:: max(1, len(shown) // _PICTURES)]
+    page.row(
+        *(
+            picture(
+                grid(shown[update], 4), f"After {update} updates, the same latents.", lab.figure(f"at-{update}.png")
+            )
+            for update in dict.fromkeys([*chosen[: _PICTURES - 1], max(shown)])
+        )
+    )
+
+
+def write_conditions(lab: Lab) -> None:
+    """The sections on a too strong discriminator and on heavy preprocessing."""
+    page, kept = lab.page, lab.numbers.pop("later")
+    names, measured, gradients = kept["names"], kept["measured"], kept["gradients"]
+    records, samples = kept["records"], kept["samples"]
+    strong = names.index("too strong D")
+    page.heading("A discriminator that is too strong")
+
+    def passed_on(axes: Any) -> None:
+        for name, points in gradients.items():
+            for kind, style in (("saturating", "--"), ("non-saturating", "-")):
+                values = [point[kind] for point in points.values()]
+                axes.plot(list(points), values, style, label=f"{name}, {kind}")
+        axes.set(xlabel="update", ylabel="mean gradient norm at an image", yscale="log")
+
+    def losses(axes: Any) -> None:
+        for index in (0, strong):
+            record = records[index]
+            axes.plot(record.updates, record.statistics["loss_d"], label=f"discriminator, {names[index]}")
+        axes.set(xlabel="update", ylabel="cross-entropy (nats)", yscale="log")
+
+    last = {name: points[max(points)] for name, points in gradients.items()}
+    base = names[0]
+    ratio = last[base]["saturating"] / max(last["too strong D"]["saturating"], 1e-30)
+    page.text(
+        f"The same GAN, its discriminator's learning rate {_STRONG:g} times its generator's. At the end it is fooled "
+        f"by {last['too strong D']['fooled']:.0%} of the images (usually {last[base]['fooled']:.0%}). Of its "
+        "gradient, the saturating loss of the minimax game passes on "
+        f"{'less' if ratio > 1 else 'more'} than usual by a factor of "
+        f"{number(max(ratio, 1 / ratio))}: where the discriminator is sure, that gradient vanishes. The non-saturating "
+        "loss, which is trained here, keeps the slope of the discriminator itself, and spectral norm keeps that "
+        f"bounded. Distance at the end: {_final(measured['too strong D'])} against {_final(measured[base])}."
+    )
+    page.row(
+        drawing(passed_on, "What of the discriminator's gradient reaches an image.", lab.figure("gradients.svg")),
+        drawing(losses, "Loss of the discriminators.", lab.figure("strong-losses.svg")),
+        picture(grid(samples["too strong D"], 4), "Images under a too strong discriminator.", lab.figure("strong.png")),
+        picture(grid(samples[base], 4), f"Images of {base}, the same latents.", lab.figure("plain.png")),
+    )
+    page.heading("Heavy preprocessing")
+    kinds = ", ".join(kind for kind, _ in _DAMAGES)
+    processed = heavily_processed(
+        dataclasses.replace(lab.data, samples=lab.data.samples[:_SHOWN], **_bare(_SHOWN, lab))
+    )
+    page.text(
+        f"The same GAN on images that went through {kinds} first. It can only learn what is left: measured against the "
+        f"images as they are, it ends at {_final(measured['heavy processing'])}, without preprocessing at "
+        f"{_final(measured[base])}."
+    )
+    page.row(
+        picture(grid(processed.batch(range(_SHOWN)), 4), "What it was shown.", lab.figure("processed.png")),
+        picture(grid(samples["heavy processing"], 4), "What it makes.", lab.figure("heavy.png")),
+    )
+
+
+def compare_resolutions(lab: Lab) -> None:
+    """The section on the doubled resolution: equal updates, equal data."""
+    page, settings = lab.page, lab.settings
+    side = lab.data.sample_shape[-1]
+    page.heading(f"{side} against {2 * side} pixels")
+    try:
+        large = lab.load(2 * side)
+    except ValueError as error:
+        page.text(f"Left out: {error}.")
+        return
+    updates = settings.large_updates
+    lab.say(f"training a GAN at {2 * side} pixels and one at {side}, {updates} updates each ...")
+    rows: list[list[str]] = []
+    pictures = []
+    record: dict[str, Any] = {}
+    for data in (lab.data, large):
+        pixels = data.sample_shape[-1]
+        sizes: GanSizes = dataclasses.replace(settings.sizes, updates=updates)
+        trainer = GanTrainer(
+            [GanRow(data, lab.seed, settings.learning_rate, settings.learning_rate)], sizes, lab.device
+        )
+        trainer.train(progress=lab.progress)
+        values = lab.measure(trainer.images(0, lab.draw(settings.samples, lab.seed + 10_000)), data)
+        shown = trainer.images(0, lab.draw(9, lab.seed + 10_000))
+        trainer.close()
+        record[str(pixels)] = values
+        rows.append([f"{pixels} pixels", *(number(values[measure]) for measure in MEASURES)])
+        pictures.append(picture(grid(shown, 3), f"{pixels} pixels.", lab.figure(f"pixels-{pixels}.png"), width=384))
+    lab.numbers["resolutions"] = record
+    better = "closer" if record[str(side)]["FD"] < record[str(2 * side)]["FD"] else "not closer"
+    page.text(
+        f"After the same {updates} updates on the same images the smaller GAN is {better} to its data, "
+        "and an update of the larger one takes more than four times the arithmetic. The judge looks at 64 pixels in "
+        "both cases. This is one seed."
+    )
+    page.table(("GAN", *MEASURES), rows)
+    page.row(*pictures)
+
+
+def _final(points: dict[int, dict[str, float]]) -> str:
+    return number(points[max(points)]["FD"]) if points else "nothing, as it diverged"
+
+
+def _bare(count: int, lab: Lab) -> dict[str, Any]:
+    return {"attributes": {name: labels[:count] for name, labels in lab.data.attributes.items()}}

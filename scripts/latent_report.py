@@ -1,0 +1,113 @@
+"""The study of a cartoon-face GAN and of what a bandit makes of its latents, as one HTML page with its figures.
+
+Trains the GAN, looks at it, lets a bandit and its rivals draw from it, and tries what is known to go wrong. --quick
+shows the whole page within minutes; without it the numbers mean something, after hours on two cores.
+
+Example: python scripts/latent_report.py --quick
+Example: python scripts/latent_report.py --data folder:cartoonset/ --run-dir runs/latent-cartoonset
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import torch
+import tyro
+
+from agents.cli import fail_in_one_line, join_data_dir
+from agents.html_page import Page
+from agents.latent_study.lab import Lab, StudySettings, full, quick
+from agents.latent_study.study import run
+from agents.run_folder import RunFolder, provenance
+from gan_backbones.data import load_data
+from gan_backbones.metrics import make_extractor
+from gan_env.config import check_device
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of latent_report.py."""
+
+    run_dir: Path | None = None
+    """Folder to write, new or empty; by default runs/latent-DATA-SEED-TIME."""
+    data: str = "faces"
+    """Data set of images; folder:PATH for your own, the real CartoonSet among them."""
+    data_dir: Path | None = None
+    """Folder of a data set that needs one: --data cifar10 --data-dir DIR is --data cifar10:DIR."""
+    quick: bool = False
+    """Minutes instead of hours."""
+    resolution: int = 64
+    """Pixels of a side."""
+    updates: int = 10_000
+    """GAN updates; not with --quick."""
+    width: int = 32
+    """Channels of the GAN next to the image; not with --quick."""
+    extractor: str = "efficientnet-lite0@64/6"
+    """Network whose features the distances compare, as for evaluate.py."""
+    seed: int = 0
+    """Seed of everything."""
+    device: str = "cpu"
+    """Where networks work: cpu, cuda or cuda:INDEX."""
+    cache_dir: Path | None = None
+    """Where prepared data are kept; by default the user's cache folder."""
+    progress: bool = True
+    """Show progress bars."""
+
+
+def main() -> None:
+    report(tyro.cli(Options, description=__doc__))
+
+
+def report(options: Options) -> None:
+    """Check, prepare, run."""
+    settings = _settings(options)
+    check_device(options.device)
+    torch.set_num_threads(1)  # the parts that compute have threads of their own
+    name = join_data_dir(options.data, options.data_dir) or options.data
+    extractor = make_extractor(options.extractor).to(options.device)
+    kind = options.data.partition(":")[0]
+    default = Path("runs") / f"latent-{kind}-{options.seed}-{datetime.now():%Y%m%d-%H%M%S}"
+    folder = RunFolder(options.run_dir or default)
+    data = load_data(
+        name,
+        resolution=options.resolution,
+        count=settings.real,
+        cache_dir=options.cache_dir,
+        progress=options.progress,
+    )
+    if not data.is_image:
+        raise ValueError(f"data set {data.name!r} holds points; this study is of images")
+    folder.create()
+    folder.write_json(
+        "config.json",
+        provenance(options.device) | {"options": dataclasses.asdict(options), "settings": dataclasses.asdict(settings)},
+    )
+    lab = Lab(
+        settings,
+        folder,
+        data,
+        name,
+        extractor,
+        options.seed,
+        options.device,
+        options.cache_dir,
+        options.progress,
+        Page(f"A frozen GAN of {data.name}, and what to draw from it"),
+    )
+    run(lab, quick=options.quick)
+    print(f"wrote {folder.path / 'report.html'}")
+
+
+def _settings(options: Options) -> StudySettings:
+    if options.updates < 20 or options.width < 1:
+        raise ValueError(
+            f"--updates must be at least 20 and --width at least 1, not {options.updates}, {options.width}"
+        )
+    return quick() if options.quick else full(options.updates, options.width)
+
+
+if __name__ == "__main__":
+    fail_in_one_line(main)

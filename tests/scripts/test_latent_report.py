@@ -1,0 +1,117 @@
+"""The study of a frozen GAN, as small as it can be."""
+
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from agents.latent_gans import GanSizes
+from agents.latent_study.lab import StudySettings
+from agents.latent_study.looking import CELLS
+
+TINY = StudySettings(
+    sizes=GanSizes(latent_size=6, width=2, batch_size=4, updates=40),
+    seeds=2,
+    real=64,
+    looks=4,
+    samples=24,
+    learning_rate=1e-3,
+    large_updates=4,
+    codes=32,
+    pulls=320,
+    noisy_codes=8,
+    noisy_pulls=64,
+    noisy_seeds=2,
+    noisy_draws=2,
+    policy_pulls=512,
+    cheap_rivals=True,
+)
+FIGURES = {"fd.svg", "losses.svg", "pairs.svg", "most-alike.png", "most-different.png", "reward.svg", "entropy.svg"}
+FIGURES |= {"random.png", "top-q.png", "gradients.svg", "processed.png", "rates.svg", "run-1.png", "run-2.png"}
+METHODS = {"random latents", "truncation", "exhaustive", "DRS", "MH-GAN", "DDLS", "bandit (best tenth by Q)"}
+
+
+class Outline(HTMLParser):
+    """Tags that are open at the end, and where sources and links lead."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.targets = [], []
+
+    def handle_starttag(self, tag, attributes):
+        if tag not in ("meta", "img", "br", "use", "path"):
+            self.open.append(tag)
+        self.targets += [value for name, value in attributes if name in ("src", "href")]
+
+    def handle_startendtag(self, tag, attributes):
+        pass
+
+    def handle_endtag(self, tag):
+        if tag not in ("use", "path"):
+            assert self.open.pop() == tag
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    monkeypatch.setattr("agents.latent_study.lab.quick", lambda: TINY)
+
+
+def test_one_command_writes_the_page_with_everything_on_it(tiny, run_script, tmp_path):
+    arguments = ["--quick", "--data", "digits", "--resolution", "16", "--extractor", "efficientnet-lite0@32/2"]
+    assert run_script("latent_report", *arguments, "--no-progress", "--run-dir", "run") == 0
+    folder = tmp_path / "run"
+    study = json.loads((folder / "study.json").read_text())
+    numbers = study["numbers"]
+    assert set(numbers) >= {"training", "fall", "pairs", "confusion", "reproducibility", "bandit"}
+    assert set(numbers) >= {"noisy bandits", "rivals", "learning rates", "exploited reward"}
+    assert numbers["reproducibility"]["equal"] and study["versions"]["torch"]
+    shares = numbers["confusion"]["shares"]
+    assert set(shares) == set(CELLS)
+    assert shares["fake called fake"] + shares["fake called real"] == pytest.approx(1)
+    assert set(numbers["rivals"]) > METHODS
+    for values in numbers["rivals"].values():
+        assert set(values) == {"FD", "precision", "recall", "density", "coverage", "reward", "images per image kept"}
+    assert numbers["rivals"]["random latents"]["images per image kept"] == 1
+    assert numbers["rivals"]["exhaustive"]["images per image kept"] >= 10
+    assert len(numbers["pairs"]["generated"]["all"]) == 100
+    assert {file.name for file in (folder / "figures").iterdir()} >= FIGURES
+    assert (folder / "gan.safetensors").is_file() and (folder / "config.json").is_file()
+
+    text = (folder / "report.html").read_text()
+    outline = Outline()
+    outline.feed(text)
+    assert outline.open == []
+    assert all(target.startswith(("data:image/png;base64,", "#")) for target in outline.targets), "self-contained"
+    assert "true positive" in text and "fake called fake" in text and "random latents" in text
+    for words in (
+        "too strong",
+        "Heavy preprocessing",
+        "16 against 32 pixels",
+        "learning rate",
+        "exploited",
+        "continuous",
+    ):
+        assert words in text, words
+    assert "no findings" in text and "nan" not in re.sub(r"<svg.*?</svg>|base64,[^\"]*", "", text, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--data", "ring"], "ring"),
+        (["--data", "cats"], "unknown data set 'cats'"),
+        (["--updates", "3"], "--updates must be at least 20"),
+        (["--extractor", "vgg"], "unknown extractor 'vgg'"),
+        (["--device", "tpu"], "tpu"),
+        (["--run-dir", "used"], "in use"),
+    ],
+    ids=lambda value: "_".join(value) if isinstance(value, list) else None,
+)
+def test_a_mistake_is_one_line_and_status_2(arguments, message, run_script, tmp_path, capsys):
+    (tmp_path / "used").mkdir()
+    (tmp_path / "used" / "precious.txt").write_text("keep")
+    assert run_script("latent_report", *arguments) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1 and message in lines[0]
+    assert not (tmp_path / "runs").exists()
