@@ -1,0 +1,158 @@
+"""Runs of ``train_gan.py`` and ``train_agent.py`` as cells of a study: every number has a command of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mspg_parts.study import Study, run_jobs
+
+SCRIPTS = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a script."""
+
+    name: str
+    """Of the row in the tables."""
+    seed: int
+    arguments: tuple[str, ...]
+    script: str = "train_gan"
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """What a person types after ``python``, but for the folder."""
+        return f"scripts/{self.script}.py", *self.arguments, "--seed", str(self.seed)
+
+    def folder(self, runs: Path) -> Path:
+        """Where the run is kept, by its command: a cell with another one is another cell."""
+        digest = hashlib.sha256(json.dumps(self.command).encode()).hexdigest()[:8]
+        return runs / f"{re.sub(r'[^a-z0-9.]+', '-', self.name.lower())}-{self.seed}-{digest}"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A GAN and who turns its knobs, apart from data and budget."""
+
+    backbone: str = "mspg"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Of the backbone."""
+    constants: Mapping[str, float] = field(default_factory=dict)
+    """Knobs beside the rates."""
+    lr_g: float = 1e-3
+    lr_d: float = 1e-3
+    grow: float = 0.0
+    """Share of the training in which it grows."""
+    controller: str = "none"
+
+    def cell(self, name: str, seed: int, others: Sequence[str]) -> Cell:
+        """The run of ``train_gan.py``; ``others`` say data, budget and scores."""
+        arguments = ["--backbone", self.backbone]
+        for flag, values in (("--backbone-options", self.options), ("--constants", self.constants)):
+            if values:
+                arguments += [flag, *(f"{key}={value}" for key, value in values.items())]
+        arguments += ["--lr-g", f"{self.lr_g:g}", "--lr-d", f"{self.lr_d:g}"]
+        if self.grow:
+            arguments += ["--grow", f"{self.grow:g}"]
+        return Cell(name, seed, (*arguments, "--controller", self.controller, *others))
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What all GANs of a comparison share."""
+
+    data: str = "faces"
+    """Data set."""
+    resolution: int = 32
+    """Pixels."""
+    batch_size: int = 16
+    """Real images per update."""
+    latent_size: int = 64
+    """Numbers that a generator draws per image."""
+    updates: int = 1000
+    """GAN updates; where time is what is equal, those of the first contender."""
+    updates_per_decision: int = 20
+    """GAN updates between two decisions of a controller."""
+    samples: int = 1024
+    """Generated images of every score."""
+    looks: int = 5
+    """Distances measured on the way."""
+
+    def arguments(self, updates: int | None = None) -> tuple[str, ...]:
+        """Of ``train_gan.py``."""
+        options = {
+            "data": self.data,
+            "resolution": self.resolution,
+            "batch-size": self.batch_size,
+            "updates": self.updates if updates is None else updates,
+            "updates-per-decision": self.updates_per_decision,
+            "snapshots": self.looks,
+            "snapshot-samples": self.samples,
+            "samples": self.samples,
+            "metrics": "fd,prdc",
+        }
+        return tuple(word for name, value in options.items() for word in (f"--{name}", str(value)))
+
+
+def play(cells: Sequence[Cell], study: Study, label: str) -> list[Path]:
+    """Make the runs that are not whole yet, beside each other; returns all folders. ``ValueError`` where one fails."""
+    pool = ThreadPoolExecutor(study.processes_for(len(cells)))
+    return run_jobs(pool, _play, [(cell, study.runs) for cell in cells], label)
+
+
+def _play(cell: Cell, runs: Path) -> Path:
+    folder = cell.folder(runs)
+    if (folder / "evaluation.json").is_file():
+        return folder
+    if folder.exists():  # was interrupted
+        shutil.rmtree(folder)
+    script, *arguments = cell.command
+    done = subprocess.run(
+        [sys.executable, str(SCRIPTS.parent / script), *arguments, "--run-dir", str(folder), "--no-progress"],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        said = (done.stderr.splitlines() or ["nothing"])[-1]
+        raise ValueError(f"{shlex.join(cell.command)} failed with {said!r}")
+    return folder
+
+
+def read_run(cell: Cell, folder: Path) -> dict[str, Any]:
+    """A row for the record: how the run was made and how it ended, and ``evaluation.json``."""
+    config, evaluation = (json.loads((folder / f"{name}.json").read_text()) for name in ("config", "evaluation"))
+    command = shlex.join(["python", *cell.command])
+    return {
+        "name": cell.name,
+        "seed": cell.seed,
+        "command": command,
+        "git_commit": config["git_commit"],
+        "evaluation": evaluation,
+    }
+
+
+def read_gan(cell: Cell, folder: Path) -> dict[str, Any]:
+    """A row of a run of ``train_gan.py``.
+
+    ``scores`` of the raw weights by the first word of their names, empty where the GAN was lost; ``curve`` has the
+    update and the Frechet distance of each look at it.
+    """
+    row = read_run(cell, folder)
+    evaluation = row.pop("evaluation")
+    stats = [json.loads(line) for line in (folder / "stats.jsonl").read_text().splitlines()]
+    looks = [(one["update"], value) for one in stats for name, value in one.items() if name.startswith("raw/FD")]
+    scores = {score["name"].partition(" ")[0]: score["value"] for score in evaluation["scores"].get("raw", ())}
+    return row | {"updates": evaluation["updates"], "ended": evaluation["ended"], "scores": scores, "curve": looks}
