@@ -29,7 +29,7 @@ class AblationOptions:
     """Of weights, latents and batches."""
     width: int = 8
     """Channels of the finest maps."""
-    budget: Budget = field(default_factory=Budget)
+    budget: Budget = field(default_factory=lambda: Budget(updates=600, looks=3))
     """Data and updates."""
     study: Study = field(default_factory=Study)
     """Where to write."""

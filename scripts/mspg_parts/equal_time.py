@@ -33,7 +33,7 @@ class EqualTimeOptions:
     """What to compare; the first sets the time."""
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     """Of weights, latents and batches."""
-    budget: Budget = field(default_factory=lambda: Budget(updates=1500, looks=10))
+    budget: Budget = field(default_factory=lambda: Budget(updates=1200, looks=6))
     """Data, and the updates of the first contender."""
     record: str = "equal-time"
     """Name of the record and the figure."""

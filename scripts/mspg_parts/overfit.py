@@ -39,7 +39,7 @@ class OverfitOptions:
     learning_rate: float = 2e-3
     """Of Adam."""
     steps: int = 2000
-    """Steps of Adam."""
+    """Steps of Adam, at most: a fit ends where its error is below 1e-3."""
     study: Study = field(default_factory=Study)
     """Where to write."""
 
@@ -52,12 +52,12 @@ def run(options: OverfitOptions) -> None:
     forms = {lite: [row for row in rows if row["lite"] == lite] for lite in (True, False)}
     show(
         f"{options.images} images of {options.data} at {options.resolution} pixels, {len(options.seeds)} seeds",
-        ("form", "parameters", "first step below 1e-3", f"1000 x error after {options.steps} steps"),
+        ("form", "parameters", "steps until below 1e-3", "1000 x last error"),
         [
             (
                 "lite" if lite else "dense",
                 str(own[0]["parameters"]),
-                ", ".join(str(row["first_below"]) for row in own),
+                ", ".join(str(row["steps_until_below"]) for row in own),
                 spread((1e3 * row["error"] for row in own), 3),
             )
             for lite, own in forms.items()
@@ -67,7 +67,7 @@ def run(options: OverfitOptions) -> None:
 
 
 def fit(options: OverfitOptions, lite: bool, seed: int) -> dict[str, Any]:
-    """Error after all steps, the first step after which it is below :data:`BAR` (none: None), and the curve."""
+    """The last error, the number of steps after which it was below :data:`BAR` (None: never), and the curve."""
     data = load_data(options.data, resolution=options.resolution, progress=False)
     rng = torch.Generator().manual_seed(seed)
     generator = build(
@@ -80,12 +80,16 @@ def fit(options: OverfitOptions, lite: bool, seed: int) -> dict[str, Any]:
     errors = []
     for _ in range(options.steps):
         loss = F.mse_loss(generator(latents), images)
-        errors.append(float(loss))  # after as many steps as there are errors before this one
+        errors.append(float(loss.detach()))  # after as many steps as there are errors before this one
+        if errors[-1] < BAR:
+            break
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+    else:
+        with torch.no_grad():
+            errors.append(float(F.mse_loss(generator(latents), images)))
     with torch.no_grad():
-        errors.append(float(F.mse_loss(generator(latents), images)))
         in_evaluation = float(F.mse_loss(generator.eval()(latents), images))
     return {
         "lite": lite,
@@ -93,11 +97,6 @@ def fit(options: OverfitOptions, lite: bool, seed: int) -> dict[str, Any]:
         "parameters": sum(parameter.numel() for parameter in generator.parameters()),
         "error": errors[-1],
         "error_in_evaluation_mode": in_evaluation,
-        "first_below": first_below(errors, BAR),
+        "steps_until_below": len(errors) - 1 if errors[-1] < BAR else None,
         "curve": [[step, errors[step]] for step in range(0, len(errors), _EVERY)],
     }
-
-
-def first_below(errors: list[float], bar: float) -> int | None:
-    """Index of the first error below ``bar``; none where there is none, as where all are NaN."""
-    return next((step for step, error in enumerate(errors) if error < bar), None)

@@ -37,9 +37,9 @@ class RatesOptions:
     """Pixels."""
     width: int = 8
     """Channels of the finest maps."""
-    updates: int = 800
+    updates: int = 400
     """GAN updates."""
-    looks: int = 8
+    looks: int = 4
     """How many times logits and weights are recorded."""
     samples: int = 512
     """Images of a distance."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import shlex
 import shutil
 import subprocess
@@ -38,8 +37,8 @@ class Cell:
 
     def folder(self, runs: Path) -> Path:
         """Where the run is kept, by its command: a cell with another one is another cell."""
-        digest = hashlib.sha256(json.dumps(self.command).encode()).hexdigest()[:8]
-        return runs / f"{re.sub(r'[^a-z0-9.]+', '-', self.name.lower())}-{self.seed}-{digest}"
+        digest = hashlib.sha256(json.dumps(self.command).encode()).hexdigest()[:12]
+        return runs / f"{self.script}-{digest}"
 
 
 @dataclass(frozen=True)

@@ -35,9 +35,9 @@ class SanityOptions:
     """Data sets."""
     resolution: int = 16
     """Pixels."""
-    width: int = 8
+    width: int = 4
     """Channels of the finest maps."""
-    seeds: tuple[int, ...] = (0, 1)
+    seeds: tuple[int, ...] = (0,)
     """Of weights, latents and batches."""
     updates: int = 2000
     """GAN updates."""
