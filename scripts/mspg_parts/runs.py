@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import json
-import os
+import runpy
 import shlex
 import shutil
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mspg_parts.study import Study, run_jobs
+from mspg_parts.study import Study
 
 SCRIPTS = Path(__file__).parents[1]
 
@@ -107,27 +107,33 @@ class Budget:
 
 def play(cells: Sequence[Cell], study: Study, label: str) -> list[Path]:
     """Make the runs that are not whole yet, beside each other; returns all folders. ``ValueError`` where one fails."""
-    pool = ThreadPoolExecutor(study.processes_for(len(cells)))
-    return run_jobs(pool, _play, [(cell, study.runs) for cell in cells], label)
+    folders = [cell.folder(study.runs) for cell in cells]
+    missing = {folder: cell for folder, cell in zip(folders, cells, strict=True) if not is_whole(folder)}
+    if missing:
+        study.compute(play_one, [(cell, folder) for folder, cell in missing.items()], label)
+    return folders
 
 
-def _play(cell: Cell, runs: Path) -> Path:
-    folder = cell.folder(runs)
-    if (folder / "evaluation.json").is_file():
-        return folder
+def is_whole(folder: Path) -> bool:
+    """Whether a run got to its end there."""
+    return (folder / "evaluation.json").is_file()
+
+
+def play_one(cell: Cell, folder: Path) -> None:
+    """Run the script as a person would, but within this process, which has imported everything after the first time."""
     if folder.exists():  # was interrupted
         shutil.rmtree(folder)
     script, *arguments = cell.command
-    done = subprocess.run(
-        [sys.executable, str(SCRIPTS.parent / script), *arguments, "--run-dir", str(folder), "--no-progress"],
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode:
-        said = (done.stderr.splitlines() or ["nothing"])[-1]
-        raise ValueError(f"{shlex.join(cell.command)} failed with {said!r}")
-    return folder
+    output = io.StringIO()
+    argv, sys.argv = sys.argv, [script, *arguments, "--run-dir", str(folder), "--no-progress"]
+    try:
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+            runpy.run_path(str(SCRIPTS.parent / script), run_name="__main__")
+    except SystemExit as stop:
+        if stop.code:
+            raise ValueError(f"{shlex.join(cell.command)} failed: {output.getvalue()[-500:]}") from None
+    finally:
+        sys.argv = argv
 
 
 def read_run(cell: Cell, folder: Path) -> dict[str, Any]:

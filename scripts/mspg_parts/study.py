@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -41,14 +41,19 @@ class Study:
         if self.processes is not None and self.processes < 1:
             raise ValueError(f"--study.processes must be at least 1, not {self.processes}")
 
-    def processes_for(self, jobs: int) -> int:
-        """How many of some jobs to run at once."""
-        return min(self.processes or available_cores(), jobs)
-
     def compute(self, work: Callable[..., T], jobs: Sequence[tuple[Any, ...]], label: str) -> list[T]:
         """``work(*job)`` of every job, in processes beside each other; results in the order of the jobs."""
-        pool = ProcessPoolExecutor(self.processes_for(len(jobs)), get_context("spawn"), torch.set_num_threads, (1,))
-        return run_jobs(pool, work, jobs, label)
+        workers = min(self.processes or available_cores(), len(jobs))
+        pool = ProcessPoolExecutor(workers, get_context("spawn"), torch.set_num_threads, (1,))
+        with pool:
+            futures = [pool.submit(work, *job) for job in jobs]
+            try:
+                for future in tqdm(as_completed(futures), total=len(futures), desc=label, disable=None):
+                    future.result()
+            except BaseException:  # what has not begun is called off
+                pool.shutdown(cancel_futures=True)
+                raise
+        return [future.result() for future in futures]
 
     def record(self, part: str, options: Any, rows: Sequence[Mapping[str, Any]], **others: Any) -> Path:
         """Write what a part found; returns the file."""
@@ -63,19 +68,6 @@ def figure_path(study: Study, name: str) -> str:
     """Path of a figure, in a folder that is there."""
     study.images.mkdir(parents=True, exist_ok=True)
     return str(study.images / name)
-
-
-def run_jobs(pool: Executor, work: Callable[..., T], jobs: Sequence[tuple[Any, ...]], label: str) -> list[T]:
-    """``work(*job)`` of every job in ``pool``, which is closed afterwards; an error calls off what has not begun."""
-    with pool:
-        futures = [pool.submit(work, *job) for job in jobs]
-        try:
-            for future in tqdm(as_completed(futures), total=len(futures), desc=label, disable=None):
-                future.result()
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
-        return [future.result() for future in futures]
 
 
 def positive(options: Any, *names: str) -> None:
