@@ -27,10 +27,6 @@ RIVALS: Mapping[str, Recipe] = {
 PARTS: Mapping[str, Recipe] = {
     "mspg": DENSE,
     "mspg lite, all four terms": replace(LITE, constants=TERMS),
-    **{
-        f"mspg lite without {name}": replace(LITE, options={**LITE.options, name: False})
-        for name in SWITCHES
-        if name != "global_flow"
-    },
+    **{f"mspg lite without {name}": replace(LITE, options={**LITE.options, name: False}) for name in SWITCHES},
 }
 """Whose cost is measured beside that of the rivals."""
