@@ -7,12 +7,11 @@ ratios within a turn. Peak memory is what a fresh process gains by three updates
 
 from __future__ import annotations
 
-import resource
 import statistics
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -22,53 +21,68 @@ from tqdm import tqdm
 from agents.growth import Growth
 from gan_backbones import GanPopulation, ReplicaSetup, build
 from gan_backbones.data import load_data
-from mspg_parts.recipes import DCGAN, DENSE, LITE, PARTS, RIVALS
+from mspg_parts.recipes import PARTS, RIVALS
 from mspg_parts.runs import Budget, Recipe
 from mspg_parts.study import Study, positive, show
 
-_SAMPLED: Mapping[str, Recipe] = {"dcgan": DCGAN, "mspg": DENSE, "mspg lite": LITE}
-"""Whose memory and latency are measured."""
+_SAMPLED = ("dcgan", "mspg", "mspg lite")
+"""Whose memory and latency are measured, too."""
 _COUNTS = (1, 64)
 """Images of a latency."""
 
 
 @dataclass(frozen=True)
 class CostOptions:
-    """Seconds per update, peak memory and latency."""
+    """Seconds per update of a GAN, peak memory and latency."""
 
+    contenders: tuple[str, ...] = (*RIVALS, *PARTS)
+    """Whose updates are timed; the others are compared with the first."""
+    width: int = 16
+    """Channels of the finest maps."""
+    size: int = 1
+    """GANs that each contender trains at once."""
     turns: int = 9
     """Turns."""
     updates: int = 10
     """GAN updates of a turn."""
     budget: Budget = field(default_factory=Budget)
     """Data; the number of updates does not matter here."""
+    record: str = "cost"
+    """Name of the record; equal-time reads the one of this name."""
     study: Study = field(default_factory=Study)
     """Where to write."""
 
 
 def run(options: CostOptions) -> None:
     """Measure, print and record."""
-    positive(options, "turns", "updates")
+    positive(options, "contenders", "width", "size", "turns", "updates")
+    table = {name: sized(recipe, options.width) for name, recipe in {**RIVALS, **PARTS}.items()}
+    unknown = [name for name in options.contenders if name not in table]
+    if unknown:
+        raise ValueError(f"unknown contender {unknown[0]!r}; known: {', '.join(table)}")
     torch.set_num_threads(1)
     scales = scale_count(options.budget.resolution)
     contenders: dict[str, Recipe] = {}
-    for name, recipe in {**RIVALS, **PARTS}.items():
-        contenders |= forms(name, recipe, scales)
-    populations = {name: make(recipe, options.budget) for name, recipe in contenders.items()}
+    for name in options.contenders:
+        contenders |= forms(name, table[name], scales)
+    populations = {name: make(recipe, options.budget, options.size) for name, recipe in contenders.items()}
     works: dict[str, Callable[[], object]] = {}
     for name, population in populations.items():
-        knobs = {knob: torch.full((1,), contenders[name].constants.get(knob, 1e-3)) for knob in population.knob_names}
+        values = {"lr_g": 1e-3, "lr_d": 1e-3, **contenders[name].constants}
+        knobs = {knob: torch.full((options.size,), values[knob]) for knob in population.knob_names}
         works[name] = lambda population=population, knobs=knobs: population.update(knobs, options.updates)
-    seconds = {name: [one / options.updates for one in own] for name, own in take_turns(works, options.turns).items()}
+    updates = options.updates * options.size
+    seconds = {name: [one / updates for one in own] for name, own in take_turns(works, options.turns).items()}
+    sampled = [name for name in _SAMPLED if name in populations]
     latencies = take_turns(
         {
             f"{name} x {count}": lambda population=populations[name], count=count: population.sample(count)
-            for name in _SAMPLED
+            for name in sampled
             for count in _COUNTS
         },
         options.turns,
     )
-    memory = {name: peak(recipe, options.budget) for name, recipe in tqdm(_SAMPLED.items(), "memory", disable=None)}
+    memory = {name: peak(table[name], options) for name in tqdm(sampled, "memory", disable=None)}
     rows = [
         {
             "name": name,
@@ -83,7 +97,7 @@ def run(options: CostOptions) -> None:
         for name in seconds
     ]
     show(
-        f"one GAN at {options.budget.resolution} pixels, batch {options.budget.batch_size}, one thread",
+        f"width {options.width}, {options.budget.resolution} pixels, {options.size} at once, one thread, by the GAN",
         ("", "ms an update", "of the first", "peak MB", *(f"ms for {count} images" for count in _COUNTS)),
         [
             (
@@ -96,7 +110,12 @@ def run(options: CostOptions) -> None:
             for row in rows
         ],
     )
-    options.study.record("cost", options, rows)
+    options.study.record(options.record, options, rows)
+
+
+def sized(recipe: Recipe, width: int) -> Recipe:
+    """The recipe with networks of another width."""
+    return replace(recipe, options={**recipe.options, "width": width})
 
 
 def forms(name: str, recipe: Recipe, scales: int) -> dict[str, Recipe]:
@@ -128,17 +147,17 @@ def ratio(ours: list[float], first: list[float]) -> float:
     return statistics.median(a / b for a, b in zip(ours, first, strict=True))
 
 
-def make(recipe: Recipe, budget: Budget) -> GanPopulation:
-    """A population of one."""
+def make(recipe: Recipe, budget: Budget, size: int) -> GanPopulation:
+    """A population of ``size`` GANs."""
     data = load_data(budget.data, resolution=budget.resolution, progress=False)
     population = GanPopulation(
         lambda: build(recipe.backbone, data.sample_shape, **recipe.options),
-        1,
+        size,
         batch_size=budget.batch_size,
         knobs=tuple(recipe.constants),
         workers=1,
     )
-    population.reset([0], [ReplicaSetup(0, data)])
+    population.reset(range(size), [ReplicaSetup(seed, data) for seed in range(size)])
     return population
 
 
@@ -154,24 +173,27 @@ def take_turns(works: Mapping[str, Callable[[], object]], turns: int) -> dict[st
     return seconds
 
 
-def peak(recipe: Recipe, budget: Budget) -> int:
+def peak(recipe: Recipe, options: CostOptions) -> int:
     """Bytes that a fresh process gains by making the population and three updates."""
     with ProcessPoolExecutor(1, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
-        return pool.submit(_peak, recipe, budget).result()
+        return pool.submit(_peak, recipe, options.budget, options.size).result()
 
 
-def _peak(recipe: Recipe, budget: Budget) -> int:
+def _peak(recipe: Recipe, budget: Budget, size: int) -> int:
     load_data(budget.data, resolution=budget.resolution, progress=False)
-    before = resident()
-    population = make(recipe, budget)
-    population.update({name: torch.full((1,), 1e-3) for name in population.knob_names}, 3)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
+    before = resident("VmRSS")
+    population = make(recipe, budget, size)
+    population.update({name: torch.full((size,), 1e-3) for name in population.knob_names}, 3)
+    return resident("VmHWM") - before
 
 
-def resident() -> int:
-    """Bytes of memory that this process holds now."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize()
+def resident(field: str) -> int:
+    """Bytes of memory that this process holds now, ``VmRSS``, or has held at most, ``VmHWM``.
+
+    Not ``getrusage``: there a new process begins with what its parent held.
+    """
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(field))
+    return int(line.split()[1]) * 1024
 
 
 def scale_count(resolution: int) -> int:

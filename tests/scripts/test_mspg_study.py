@@ -169,9 +169,9 @@ def test_curves_are_read_from_tensorboard(part, tmp_path):
 def test_from_costs_to_a_comparison_at_equal_time(run_script, part, monkeypatch, tmp_path, capsys):
     assert run_script("mspg_study", "equal-time") == 2
     assert "run the part cost first" in capsys.readouterr().err
-    monkeypatch.setattr(part("cost"), "_SAMPLED", {"dcgan": part("recipes").DCGAN})
-    monkeypatch.setattr(part("cost"), "PARTS", {})
-    assert run_script("mspg_study", "cost", "--turns", "1", "--updates", "1", *SMALL) == 0
+    monkeypatch.setattr(part("cost"), "_SAMPLED", ("dcgan",))
+    pair = ["--contenders", "dcgan", "mspg lite", "--width", "2", "--size", "2"]
+    assert run_script("mspg_study", "cost", "--turns", "1", "--updates", "1", *pair, *SMALL) == 0
     record = json.loads((tmp_path / "docs/results/mspg/cost.json").read_text())
     assert record["rows"][0]["name"] == "dcgan" and record["rows"][0]["of_first"] == 1
     assert record["rows"][0]["peak_bytes"] > 0 and record["versions"]["torch"] and record["hardware"]
