@@ -89,6 +89,7 @@ def run(options: CostOptions) -> None:
             "seconds_per_update": statistics.median(seconds[name]),
             "of_first": ratio(seconds[name], seconds[next(iter(seconds))]),
             "turns": seconds[name],
+            "planned_bytes": populations[name].memory.total(options.size),
             "peak_bytes": memory.get(name),
             "latency_seconds": {
                 str(count): statistics.median(latencies[f"{name} x {count}"]) for count in _COUNTS if name in memory
@@ -182,6 +183,7 @@ def peak(recipe: Recipe, options: CostOptions) -> int:
 def _peak(recipe: Recipe, budget: Budget, size: int) -> int:
     load_data(budget.data, resolution=budget.resolution, progress=False)
     before = resident("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     population = make(recipe, budget, size)
     population.update({name: torch.full((size,), 1e-3) for name in population.knob_names}, 3)
     return resident("VmHWM") - before
