@@ -22,8 +22,8 @@ class AuxiliaryOptions:
     """Of weights, latents and batches."""
     width: int = 8
     """Channels of the finest maps."""
-    budget: Budget = field(default_factory=lambda: Budget(updates=600, looks=3))
-    """Data and updates."""
+    budget: Budget = field(default_factory=lambda: Budget("digits", 16, latent_size=32, updates=2000, looks=2))
+    """Data and updates: enough of them on data simple enough that generated images lie among the real ones at all."""
     study: Study = field(default_factory=Study)
     """Where to write."""
 
