@@ -135,18 +135,21 @@ def summarise(grades: list[float]) -> Mapping[str, Any]:
 
 def draw(rows: list[dict[str, Any]]) -> Figure:
     """A column for each agent: mean Q-value of each action, and its share of all actions that were taken."""
-    figure = Figure(figsize=(5 * len(rows), 6), layout="constrained")
+    figure = Figure(figsize=(5 * len(rows) + 2, 6), layout="constrained")
     panels = figure.subplots(2, len(rows), sharex=True, squeeze=False)
     for column, row in enumerate(rows):
         panels[0, column].set_title(f"reward {row['name']}, seed {row['seed']}")
+        actions = list(row["actions"])
         for axis, group in zip(panels[:, column], ("q_values", "actions"), strict=True):
-            for index, (name, curve) in enumerate(row[group].items()):
+            for name, curve in row[group].items():
                 steps, values = np.array(curve).T
-                style = {"color": "black", "linewidth": 2} if name == "mean_of_best" else {"color": f"C{index}"}
-                axis.plot(steps, values, label=name.replace("_", " "), **style)
+                style = (
+                    {"color": f"C{actions.index(name)}"} if name in actions else {"color": "black", "linestyle": ":"}
+                )
+                axis.plot(steps, values, label=name, **style)
             axis.grid(alpha=0.3)
         panels[1, column].set_xlabel("environment steps")
     panels[0, 0].set_ylabel("mean Q-value")
     panels[1, 0].set_ylabel("share of actions")
-    panels[0, -1].legend(fontsize="x-small")
+    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside right upper", fontsize="small")
     return figure

@@ -166,6 +166,19 @@ def test_curves_are_read_from_tensorboard(part, tmp_path):
     }
 
 
+def test_figures_show_every_action_and_every_weight_that_was_not_lost(part):
+    curve = [[10, 0.1], [20, 0.2]]
+    row = {"name": "default", "seed": 0, "q_values": {"mean_of_best": curve, "keep": curve}, "actions": {"keep": curve}}
+    figure = part("agent").draw([row, row])
+    assert [len(axis.lines) for axis in figure.axes] == [2, 2, 1, 1]
+    assert figure.axes[0].lines[1].get_color() == figure.axes[2].lines[0].get_color()
+    scores = dict.fromkeys(part("ablation").SCORES, 0.5)
+    rows = [{"name": "0", "scores": scores}, {"name": "0", "scores": scores}, {"name": "10", "scores": {}}]
+    figure = part("auxiliary").draw(rows, part("ablation").summarise(rows))
+    assert [axis.get_xlabel() for axis in figure.axes] == ["recall (diversity)", "coverage (diversity)"]
+    assert figure.axes[0].get_legend_handles_labels()[1] == ["0"]
+
+
 def test_from_costs_to_a_comparison_at_equal_time(run_script, part, monkeypatch, tmp_path, capsys):
     assert run_script("mspg_study", "equal-time") == 2
     assert "run the part cost first" in capsys.readouterr().err
