@@ -143,10 +143,8 @@ def draw(rows: list[dict[str, Any]]) -> Figure:
         for axis, group in zip(panels[:, column], ("q_values", "actions"), strict=True):
             for name, curve in row[group].items():
                 steps, values = np.array(curve).T
-                style = (
-                    {"color": f"C{actions.index(name)}"} if name in actions else {"color": "black", "linestyle": ":"}
-                )
-                axis.plot(steps, values, label=name, **style)
+                colour = f"C{actions.index(name)}" if name in actions else "black"
+                axis.plot(steps, values, label=name, color=colour)
             axis.grid(alpha=0.3)
         panels[1, column].set_xlabel("environment steps")
     panels[0, 0].set_ylabel("mean Q-value")
