@@ -25,6 +25,8 @@ SWITCHES = ("dema", "local_flow", "global_flow", "auxiliary", "progression")
 class AblationOptions:
     """What each part of the networks and of the loss is worth, and a controller at the knobs."""
 
+    variants: tuple[str, ...] = ()
+    """What to compare, by the names in the record; by default everything."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Of weights, latents and batches."""
     width: int = 8
@@ -52,8 +54,12 @@ def run(options: AblationOptions) -> None:
     """Train, print and record."""
     positive(options, "seeds", "width")
     table = recipes(options.width, options.budget.latent_size)
+    unknown = [name for name in options.variants if name not in table]
+    if unknown:
+        raise ValueError(f"unknown variant {unknown[0]!r}; known: {', '.join(table)}")
     arguments = options.budget.arguments()
-    cells = [recipe.cell(name, seed, arguments) for name, recipe in table.items() for seed in options.seeds]
+    chosen = {name: table[name] for name in options.variants or table}
+    cells = [recipe.cell(name, seed, arguments) for name, recipe in chosen.items() for seed in options.seeds]
     rows = list(map(read_gan, cells, play(cells, options.study, "ablation")))
     show_scores(rows, "mspg lite, mean (smallest..largest) over seeds")
     options.study.record("ablation", options, rows, summary=summarise(rows))

@@ -201,3 +201,5 @@ def test_from_costs_to_a_comparison_at_equal_time(run_script, part, monkeypatch,
     assert json.loads(path.read_text())["rows"] == record["rows"]
     assert run_script("mspg_study", "equal-time", "--rivals", "dcgan", "gan") == 2
     assert "unknown rival 'gan'" in capsys.readouterr().err
+    assert run_script("mspg_study", "ablation", "--variants", "without gan") == 2
+    assert "unknown variant 'without gan'" in capsys.readouterr().err
