@@ -48,8 +48,8 @@ class Conv2d(nn.Module):
             matrix = self.weight.flatten(2).mT
             out = torch.bmm(rows, matrix) if self.bias is None else torch.baddbmm(self.bias.unsqueeze(1), rows, matrix)
             return out.view(replicas, batch, height, width, -1).permute(0, 1, 4, 2, 3)
-        # Merged, and left so in memory: a following convolution then finds its input as it wants it.
-        merged = x.permute(1, 3, 4, 0, 2).reshape(batch, height, width, -1).permute(0, 3, 1, 2)
+        # Channels last in memory, where nothing else is as fast; the result is so, too, and costs the next one no copy.
+        merged = x.transpose(0, 1).reshape(batch, -1, height, width).contiguous(memory_format=torch.channels_last)
         bias = None if self.bias is None else self.bias.flatten()
         out = F.conv2d(merged, self.weight.flatten(0, 1), bias, padding=self.kernel // 2, groups=replicas * self.groups)
         return out.unflatten(1, (replicas, -1)).transpose(0, 1)

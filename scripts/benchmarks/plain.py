@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -12,21 +14,26 @@ from gan_backbones import build, initialise
 from gan_env import Task
 from gan_env.quality import cached_data
 
+ADAM = functools.partial(torch.optim.Adam, lr=2e-4, betas=(0.5, 0.999))
+
 
 class BareLoop:
-    """One GAN of a task, trained with torch.optim.Adam; calling it makes one update and returns 1."""
+    """One GAN of a task, trained with an optimizer of torch's; calling it makes one update and returns 1."""
 
-    def __init__(self, task: Task, device: str = "cpu", seed: int = 0) -> None:
+    def __init__(
+        self,
+        task: Task,
+        device: str = "cpu",
+        seed: int = 0,
+        make_optimizer: Callable[[Any], torch.optim.Optimizer] = ADAM,
+    ) -> None:
         self.data = cached_data(task.data, task.resolution, None, False)
         self.pair = build(task.backbone, self.data.sample_shape, **dict(task.backbone_options))
         self.rng = torch.Generator().manual_seed(seed)
         initialise(self.pair.generator, self.rng)
         initialise(self.pair.discriminator, self.rng)
         self.generator, self.discriminator = self.pair.generator.to(device), self.pair.discriminator.to(device)
-        self.optimizers = [
-            torch.optim.Adam(module.parameters(), 2e-4, betas=(0.5, 0.999))
-            for module in (self.generator, self.discriminator)
-        ]
+        self.optimizers = [make_optimizer(module.parameters()) for module in (self.generator, self.discriminator)]
         self.samples = self.data.samples.to(device)
         self.batch, self.device = task.batch_size, device
 

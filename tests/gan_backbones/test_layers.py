@@ -158,6 +158,15 @@ def test_convolutions_of_the_same_size_differentiate_twice(kernel, depthwise):
         assert torch.autograd.gradgradcheck(lambda x: layer(x).square(), inputs)
 
 
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_convolutions_of_the_same_size_leave_channels_last_in_memory(replicas):
+    layer = Conv2d(4, 4, 3, depthwise=True, bias=False)
+    layer.weight = nn.Parameter(normal(replicas, *layer.weight.shape).float())
+    batch_last = normal(replicas, 4, 6, 6, 3).movedim(-1, 1).float()
+    merged = layer(batch_last).transpose(0, 1).flatten(1, 2)
+    assert merged.is_contiguous(memory_format=torch.channels_last) and not merged.is_contiguous()
+
+
 def test_a_convolution_keeps_the_scale_and_refuses_what_it_cannot_do():
     for layer in (Conv2d(48, 300, 3), Conv2d(300, 300, 3, depthwise=True), Conv2d(400, 300, 1)):
         layer.reset_parameters(torch.Generator().manual_seed(0))

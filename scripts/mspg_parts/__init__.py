@@ -1,0 +1,1 @@
+"""What scripts/mspg_study.py measures, one module each."""
