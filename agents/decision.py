@@ -27,7 +27,6 @@ from agents.statistics.crossed import Estimate
 from agents.statistics.standings import Duel, Standing
 
 NOOP, ORACLE, BEST_STATIC = "noop", "oracle", "best_static"
-LEARNED = "learned"
 
 IMPROVEMENT = 0.75
 EVEN = 0.5

@@ -11,7 +11,6 @@ from agents.cli import parse_overrides
 from agents.methods.learned import VARIABLE, learned_method
 from agents.methods.method import (
     FREE,
-    KINDS,
     RESCUE,
     ROWS,
     TABLES,
@@ -28,7 +27,6 @@ from agents.presets import ALGORITHMS
 
 __all__ = [
     "FREE",
-    "KINDS",
     "METHODS",
     "RESCUE",
     "TABLES",

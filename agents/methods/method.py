@@ -11,12 +11,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from agents.evaluation import EpisodeRecord, Evaluator, OnEnd, OnStep, with_rates
+from agents.kinds import KINDS
 from agents.predictors import Predictor
 from gan_env import EnvConfig, GanInstance
 from gan_env.instances import Suite, get_suite
 from gan_env.knobs import RATE_KNOBS
 
-KINDS = ("reference", "open loop", "closed loop", "population", "learned")
 RESCUE, FREE = "rescue", "free"
 TABLES: Mapping[str, str] = {
     RESCUE: "everybody starts at the instance's rates and moves a knob by no more than a large move per decision",

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.decision import LEARNED, NOOP, ORACLE, Verdict, choose_policy, judge_across, judge_free, judge_rescue
+from agents.decision import NOOP, ORACLE, Verdict, choose_policy, judge_across, judge_free, judge_rescue
+from agents.kinds import LEARNED
 from agents.report.folder import Table
 from agents.statistics.reliable import performance_profile
 from agents.statistics.scores import Scale

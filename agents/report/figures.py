@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from agents.decision import LEARNED, NOOP, ORACLE
+from agents.decision import NOOP, ORACLE
+from agents.kinds import KINDS, LEARNED
 from agents.report.analysis import THRESHOLDS, Analysis
 from agents.report.cell import Trajectory, read_picture, read_trajectory
-from agents.report.folder import KINDS
 from agents.report.markup import Markup, join, tag
 from agents.report.svg import COMPACT, SERIES, Axis, Chart, around, legend
 

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.decision import LEARNED, NOOP, ORACLE
+from agents.decision import NOOP, ORACLE
+from agents.kinds import KINDS, LEARNED
 
-KINDS = ("reference", "open loop", "closed loop", "population", LEARNED)
 RESULTS, CELL, RECORDS, SAMPLES = "results.jsonl", "cell.json", "records.json", "samples.png"
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "suite": (str,),

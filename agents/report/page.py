@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from importlib import resources
 
 from agents import decision
-from agents.decision import LEARNED, Verdict
+from agents.decision import Verdict
+from agents.kinds import LEARNED
 from agents.report import figures, html_tables
 from agents.report.analysis import Analysis, across
 from agents.report.folder import Comparison, Method, Source, Table

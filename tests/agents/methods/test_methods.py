@@ -8,7 +8,8 @@ import pytest
 
 from agents import presets
 from agents.evaluation import Evaluator, finals, with_rates
-from agents.methods import FREE, KINDS, METHODS, RESCUE, TABLES, default_budget, find_method, split_names
+from agents.kinds import KINDS
+from agents.methods import FREE, METHODS, RESCUE, TABLES, default_budget, find_method, split_names
 from agents.methods.learned import START_FACTOR
 from agents.methods.references import SETTINGS, static_settings
 from agents.predictors import NoopPredictor
