@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -66,6 +66,7 @@ class MemoryPlan:
 def plan_training(
     pair: GanPair,
     make_lane: Callable[[slice, Player, Player], Lane],
+    loss: str,
     batch_size: int,
     knob_names: Sequence[str],
     dtype: torch.dtype,
@@ -76,9 +77,8 @@ def plan_training(
     Of networks that are not made of this project's layers only the state is known: others may need contents. A plan is
     made once for each architecture.
     """
-    networks = (pair.generator, pair.discriminator)
-    shapes = tuple((type(net), *((name, value.shape) for name, value in net.named_parameters())) for net in networks)
-    key = (shapes, batch_size, tuple(knob_names), dtype, parallel)
+    layouts = _layout(pair.generator), _layout(pair.discriminator)
+    key = (layouts, loss, batch_size, tuple(knob_names), dtype, parallel)
     if key not in _PLANS:
         rehearse = functools.partial(_rehearse, pair, make_lane, batch_size, knob_names, dtype)
         (one, one_peak), (two, two_peak) = (rehearse(count, together=parallel is None) for count in (1, 2))
@@ -91,6 +91,19 @@ def plan_training(
 
 
 _PLANS: dict[Hashable, MemoryPlan] = {}
+
+
+def _layout(network: nn.Module) -> Hashable:
+    """Modules, their parameters' shapes and their settings: networks with equal ones do the same work."""
+    return tuple(
+        (
+            name,
+            type(module),
+            tuple((key, value.shape) for key, value in module.named_parameters(recurse=False)),
+            tuple((key, value) for key, value in sorted(vars(module).items()) if isinstance(value, int | float | str)),
+        )
+        for name, module in network.named_modules()
+    )
 
 
 def _rehearse(

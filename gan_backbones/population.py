@@ -116,7 +116,7 @@ class GanPopulation:
         looped = strategy == "looped"
         self._make_lane = functools.partial(Lane, loss=LOSSES[loss], regularisers=terms, stacked=not looped)
         self.memory = plan_training(
-            self._pair, self._make_lane, batch_size, self.knob_names, dtype, self._workers if looped else None
+            self._pair, self._make_lane, loss, batch_size, self.knob_names, dtype, self._workers if looped else None
         )
         """Bytes that training takes, by the number of rows."""
         self.memory.require(size, self.device)

@@ -4,8 +4,8 @@ The machine is shared, so time is counted by the costs per update that the part 
 process (``cost.json``): the first contender makes ``--budget.updates`` updates, each other one as many as take as long.
 
 The rule, fixed before the runs: a contender is *better* than the first when the 95 % bootstrap interval of the
-difference of their interquartile means over the seeds lies below 0, *worse* when it lies above 0. The rates and
-widths of all contenders were chosen on ``--seeds 100 101``, which no reported run uses; ``--record`` names the record
+difference of their interquartile means over the seeds lies below 0, *worse* when it lies above 0. Rates and
+widths are to be chosen on seeds that no reported run uses, such as ``--seeds 100 101``; ``--record`` names the record
 of such a trial.
 """
 

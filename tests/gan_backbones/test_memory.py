@@ -64,3 +64,18 @@ def test_more_than_fits_is_refused_with_the_largest_size_that_does(strategy, mak
 def test_free_memory_of_this_machine_is_known_or_unlimited():
     free = free_bytes(torch.device("cpu"))
     assert free is None or free > 1e6
+
+
+def test_a_plan_is_that_of_the_very_networks_and_loss():
+    """Networks of equal parameters may do different work; growth computes some of the scales alone."""
+
+    def planned(**options):
+        loss = options.pop("loss", "hinge")
+        build_pair = functools.partial(build, "mspg", (1, 32, 32), latent_size=4, width=2, lite=True, **options)
+        population = GanPopulation(build_pair, 1, batch_size=4, loss=loss, workers=1)
+        population.close()
+        return population.memory
+
+    coarse, fine = planned(scales=1), planned(scales=3)
+    assert coarse.state == fine.state and coarse.work < fine.work
+    assert planned(scales=1) is coarse and planned(scales=1, loss="wasserstein") is not coarse
