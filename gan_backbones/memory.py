@@ -81,12 +81,14 @@ def plan_training(
     key = (layouts, loss, batch_size, tuple(knob_names), dtype, parallel)
     if key not in _PLANS:
         rehearse = functools.partial(_rehearse, pair, make_lane, batch_size, knob_names, dtype)
-        (one, one_peak), (two, two_peak) = (rehearse(count, together=parallel is None) for count in (1, 2))
-        state = two - one
+        # From two rows on, since a layer may treat a single one in a way of its own.
+        (two, two_peak), (three, three_peak) = (rehearse(count, together=parallel is None) for count in (2, 3))
+        state = three - two
         if parallel is None:
-            _PLANS[key] = MemoryPlan(state, two_peak - one_peak - state, 2 * one_peak - two_peak)
+            work = three_peak - two_peak - state
+            _PLANS[key] = MemoryPlan(state, work, two_peak - 2 * (state + work))
         else:
-            _PLANS[key] = MemoryPlan(state, one_peak - one, one - state, parallel)
+            _PLANS[key] = MemoryPlan(state, two_peak - two, two - 2 * state, parallel)
     return _PLANS[key]
 
 

@@ -54,7 +54,7 @@ class Recipe:
     lr_d: float = 1e-3
     grow: float = 0.0
     """Share of the training in which it grows."""
-    controller: str = "none"
+    controller: str = "noop"
 
     def cell(self, name: str, seed: int, others: Sequence[str]) -> Cell:
         """The run of ``train_gan.py``; ``others`` say data, budget and scores."""

@@ -45,7 +45,7 @@ def test_a_cell_is_its_command(part, tmp_path):
     words = " ".join(cell.command)
     assert words == (
         "scripts/train_gan.py --backbone mspg --backbone-options width=2 lite=True --constants aux_weight=0.1 "
-        "--lr-g 0.001 --lr-d 0.002 --grow 0.5 --controller none --updates 10 --seed 3"
+        "--lr-g 0.001 --lr-d 0.002 --grow 0.5 --controller noop --updates 10 --seed 3"
     )
     assert cell.folder(tmp_path) == recipe.cell("mspg lite, grown", 3, ("--updates", "10")).folder(tmp_path)
     others = {recipe.cell("mspg lite, grown", 4, ("--updates", "10")), recipe.cell("mspg lite, grown", 3, ())}
