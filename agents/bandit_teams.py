@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.bandits import Arms, Bandit, Values, make_bandit
+from agents.bandits import Arms, Bandit, Values, annealed, make_bandit
 
 
 class _Team:
@@ -73,8 +73,7 @@ class Weighted(_Team):
     @property
     def epsilon(self) -> float:
         """Share of random pulls at present."""
-        start, end = self._epsilons
-        return start + (end - start) * min(1.0, self._pulls / self._anneal)
+        return annealed(*self._epsilons, self._pulls / self._anneal)
 
     def probabilities(self) -> Values:
         policy = np.full(self.arms, self.epsilon / self.arms)

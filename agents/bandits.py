@@ -47,6 +47,11 @@ class Bandit(Protocol):
         ...
 
 
+def annealed(start: float, end: float, progress: float) -> float:
+    """From ``start`` to ``end`` in a line, while ``progress`` goes from 0 to 1; ``end`` afterwards."""
+    return start + (end - start) * min(1.0, progress)
+
+
 class EpsilonGreedy:
     """An exponential moving average per arm, and the largest but for random pulls.
 
@@ -86,8 +91,7 @@ class EpsilonGreedy:
     @property
     def epsilon(self) -> float:
         """Share of random pulls at present."""
-        start, end = self._epsilons
-        return start + (end - start) * min(1.0, self.pulls / self._anneal)
+        return annealed(*self._epsilons, self.pulls / self._anneal)
 
     def probabilities(self) -> Values:
         best = self._values == self._values.max()
