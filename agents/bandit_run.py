@@ -147,7 +147,7 @@ def train_bandit(options: Mapping[str, Any]) -> None:
         f"writing {folder.path} (tensorboard --logdir {folder.path})",
         highlight=False,
     )
-    writer = SummaryWriter(str(folder.path / "tensorboard"))
+    writer = SummaryWriter(str(folder.path))
     record = _learn(envs, bandit, settings.pulls, seed, folder, writer, show=options["progress"])
     policies = _policies(bandit)
     for method, policy in policies.items():

@@ -6,12 +6,13 @@ import copy
 import functools
 import math
 import operator
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sb3_contrib import QRDQN
+from stable_baselines3 import DQN
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.noise import NormalActionNoise
@@ -55,9 +56,10 @@ def make_model(name: str, env: VecEnv, seed: int, options: Mapping[str, Any]) ->
         arguments["action_noise"] = _noise(arguments["action_noise"], env.action_space.shape)
     for option in _SCHEDULES & set(arguments):
         arguments[option] = _schedule(option, arguments[option])
-    # One target update per environment step is what the presets mean by an interval of 1.
-    warnings.filterwarnings("ignore", "The number of environments used is greater than the target network")
     try:
+        if issubclass(algorithm.cls, DQN | QRDQN) and "target_update_interval" in arguments:
+            # It counts transitions, of which a step of all environments makes num_envs: no less is possible.
+            arguments["target_update_interval"] = max(arguments["target_update_interval"], env.num_envs)
         return algorithm.cls(algorithm.policy, env, seed=seed, device="cpu", **arguments)
     except TypeError as error:
         raise ValueError(f"algorithm {name!r}: {error}") from None
@@ -126,7 +128,8 @@ class ChooseByValidation(BaseCallback):
         iqm = float(interquartile_mean(grades))
         if not self.history or iqm < min(past for _, past, _ in self.history):
             self._best = copy.deepcopy(self.model.policy.state_dict())
-            self.model.save(self.best_path)
+            # Found in a file, the class of the buffer would pass for one that n_steps does not set up.
+            self.model.save(self.best_path, exclude=["replay_buffer_class"])
         self.history.append((self.num_timesteps, iqm, grades.tolist()))
         self.logger.record("validation/iqm", iqm)
         self.logger.record("validation/p90", float(np.quantile(grades, 0.9)))

@@ -20,7 +20,10 @@ from agents.cli import fail_in_one_line
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("agents", "gan_backbones", "gan_env")
-DATA = ("agents/records/best_static.json", "agents/report/style.css")
+DATA = (
+    "agents/records/best_static.json",
+    *(f"agents/page/{name}.css" for name in ("palette", "chart", "page")),
+)
 """Files in the wheel that are no source."""
 SOURCE_ARCHIVE = (
     *("LICENSE", "THIRD_PARTY.md", "README.md", "Makefile", "constraints.txt", "pyproject.toml", "mkdocs.yml"),

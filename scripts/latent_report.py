@@ -18,9 +18,9 @@ import torch
 import tyro
 
 from agents.cli import fail_in_one_line, join_data_dir
-from agents.html_page import Page
 from agents.latent_study.lab import Lab, StudySettings, full, quick
 from agents.latent_study.study import run
+from agents.page import Page
 from agents.run_folder import RunFolder, provenance
 from gan_backbones.data import load_data
 from gan_backbones.metrics import make_extractor
@@ -95,7 +95,7 @@ def report(options: Options) -> None:
         options.device,
         options.cache_dir,
         options.progress,
-        Page(f"A frozen GAN of {data.name}, and what to draw from it"),
+        Page(f"A frozen GAN of {data.name}", "Which latents of a frozen GAN are worth drawing?"),
     )
     run(lab, quick=options.quick)
     print(f"wrote {folder.path / 'report.html'}")

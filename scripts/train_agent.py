@@ -127,7 +127,7 @@ def train(options: Options) -> None:
         highlight=False,
     )
 
-    writer = SummaryWriter(str(folder.path / "tensorboard"))
+    writer = SummaryWriter(str(folder.path))
     trials = training.learn(
         total_timesteps,
         preset.validations,

@@ -122,7 +122,7 @@ class Log:
     """TensorBoard, ``stats.jsonl`` and warnings of one GAN in training."""
 
     def __init__(self, folder: RunFolder, training: GanTraining, options: Options, console: Console) -> None:
-        self.writer = SummaryWriter(str(folder.path / "tensorboard"))
+        self.writer = SummaryWriter(str(folder.path))
         self._folder, self._training, self._console = folder, training, console
         self._data = training.core.data_of(0)
         draws = torch.Generator().manual_seed(options.seed)  # the same latents at every look

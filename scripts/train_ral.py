@@ -150,7 +150,7 @@ def train(options: Options) -> None:
     folder.create()
     folder.write_json("config.json", provenance(options.device) | {"options": dataclasses.asdict(options)})
     console.print(f"writing {folder.path} (tensorboard --logdir {folder.path})", highlight=False)
-    writer = SummaryWriter(str(folder.path / "tensorboard"))
+    writer = SummaryWriter(str(folder.path))
 
     def log(stage: str, total: int) -> Log:
         return Log(writer, folder, stage, total, options.progress)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from agents.bandit_regret import REGRETS, measure_regret
-from agents.bandit_training import PullRecord, make_bandit_env, pull
+from agents.bandit_training import make_bandit_env, pull
 from agents.bandits import BANDITS, Bandit, make_bandit
-from agents.html_page import drawing, picture
-from agents.latent_study.lab import MEASURES, Lab, frozen, grid, number
+from agents.latent_study.lab import Lab, frozen
+from agents.page import Column, Markup, listing, panels, table, tag
+from agents.page.charts import Axis, whisker
+from agents.page.numbers import fixed, significant
 from gan_backbones.latent_samplers import CHEAP_SAMPLERS, SAMPLERS, Drawn, metropolis_hastings
 from gan_env.frozen_gan import calibration_of
 
@@ -22,10 +24,14 @@ _BATCH = 16
 _NOISE = 0.3
 _TOP = 64
 _TENTH = 0.1
+RANDOM, BEST, TRAINED = "random latents", "bandit (best tenth by Q)", "bandit (as trained)"
 
 
-def write_bandit(lab: Lab) -> Bandit:
-    """The source's experiment: a codebook, moving averages, annealed exploration; gives the bandit that learned."""
+def write_bandit(lab: Lab) -> tuple[Bandit, Markup]:
+    """The source's experiment: a codebook, moving averages, annealed exploration.
+
+    Gives the bandit that learned, and its best codes beside random latents.
+    """
     settings, page = lab.settings, lab.page
     lab.say("pulling ...")
     envs = make_bandit_env(_BATCH, lab.latents | {"codes": settings.codes})
@@ -34,36 +40,46 @@ def write_bandit(lab: Lab) -> Bandit:
     record = pull(envs, bandit, settings.pulls, seed=lab.seed)
     rewards = (envs.core.known_terms or {})["discriminator"]
     last = record.rewards[-1000:].mean()
-    page.section("A bandit over the latents")
-    page.text(
-        f"{settings.codes} latents are drawn once from N(0, I); pulling one pays <code>sigmoid(D(G(z)))</code>. "
-        "Epsilon-greedy over exponential moving averages, as in the source, exploration falling linearly over the "
-        f"first half of {settings.pulls} pulls. The last 1,000 pulls paid {last:.3f} on average; a random code pays "
-        f"{rewards.mean():.3f}, the best {rewards.max():.3f}. Without noise this is a search for the largest of "
-        f"{settings.codes} numbers, which scoring each once would find."
-    )
     peak = int(np.argmax(record.choice_entropy))
-    page.row(
-        drawing(
-            partial(_rewards, records={"": record}, best=float(rewards.max())), "Reward.", lab.figure("reward.svg")
-        ),
-        drawing(
-            partial(_entropies, record=record, arms=settings.codes),
-            f"Entropy, in two senses. That of the last 1,000 choices rises while the window fills, peaks at "
-            f"{record.choice_entropy[peak]:.2f} after {record.at[peak]} pulls and ends at "
-            f"{record.choice_entropy[-1]:.2f}; the policy's ends at {record.policy_entropy[-1]:.2f}. "
-            "Both stay above zero as exploration never stops.",
-            lab.figure("entropy.svg"),
-        ),
+    told = (
+        f"{settings.codes} latents are drawn once from N(0, I); pulling one pays sigmoid(D(G(z))). Epsilon-greedy over "
+        "exponential moving averages, as in the source, exploration falling linearly over the first half of "
+        f"{settings.pulls} pulls. The last 1,000 pulls paid {last:.3f} on average; a random code pays "
+        f"{rewards.mean():.3f}, the best {rewards.max():.3f}. Without noise this is a search for the largest of "
+        f"{settings.codes} numbers, which scoring each once would find. "
+        f"The entropy of the last 1,000 choices rises while the window fills, peaks at "
+        f"{record.choice_entropy[peak]:.2f} nats after {record.at[peak]} pulls and ends at "
+        f"{record.choice_entropy[-1]:.2f}; the policy's ends at {record.policy_entropy[-1]:.2f}. Both stay above zero, "
+        "as exploration never stops."
     )
+    entropies = {"of the policy": record.policy_entropy, "of the last 1,000 choices": record.choice_entropy}
+    figures = [
+        lab.chart(
+            "reward.svg",
+            "Reward, mean of the last 1,000.",
+            {"bandit": zip(record.at, record.reward, strict=True)},
+            "pulls",
+            "reward",
+            references={"best code (upper)": float(rewards.max()), "random code (lower)": float(rewards.mean())},
+        ),
+        lab.chart(
+            "entropy.svg",
+            "Entropy, in two senses.",
+            {name: zip(record.at, values, strict=True) for name, values in entropies.items()},
+            "pulls",
+            "entropy (nats)",
+            references={f"ln {settings.codes}": math.log(settings.codes)},
+        ),
+    ]
     top = np.argsort(bandit.values)[::-1][:_TOP]
     gan = frozen(lab)
     chosen = gan.sample(envs.core.actions.latents(top.copy()))
     plain = gan.sample(lab.draw(_TOP, lab.seed + 40_000))
-    page.row(
-        picture(grid(plain, 8), f"{_TOP} random latents.", lab.figure("random.png"), width=512),
-        picture(grid(chosen, 8), f"The {_TOP} codes of largest Q.", lab.figure("top-q.png"), width=512),
-    )
+    beside = [
+        lab.picture("random.png", f"{_TOP} random latents.", plain, 8),
+        lab.picture("top-q.png", f"The {len(top)} codes of largest Q.", chosen, 8),
+    ]
+    page.section("A bandit over the latents", tag("p", told), panels(figures))
     lab.numbers["bandit"] = {
         "reward of the last 1,000": float(last),
         "best code": float(rewards.max()),
@@ -72,7 +88,7 @@ def write_bandit(lab: Lab) -> Bandit:
         "entropy of the last 1,000 choices at the end": record.choice_entropy[-1],
         "entropy of the last 1,000 choices at its peak": record.choice_entropy[peak],
     }
-    return bandit
+    return bandit, panels(beside, "wide")
 
 
 def write_noisy(lab: Lab) -> None:
@@ -82,26 +98,27 @@ def write_noisy(lab: Lab) -> None:
     lab.say(f"pulling under noise: {len(BANDITS)} bandits, {seeds} seeds each ...")
     result = measure_regret(lab.latents, codes, pulls, seeds, settings.noisy_draws, _NOISE)
     lab.numbers["noisy bandits"] = result
-    rows = [[name, *(f"{np.mean(one[key]):.3f}" for key in REGRETS)] for name, one in result["bandits"].items()]
-    lab.page.heading("Under noise")
-    lab.page.text(
+    rows = [
+        [
+            name,
+            *(f"{np.mean(one[key]):.3f}" for key in REGRETS[:3]),
+            *(significant(float(np.mean(one[key]))) for key in REGRETS[3:]),
+        ]
+        for name, one in result["bandits"].items()
+    ]
+    told = (
         f"Every pull adds {_NOISE} times fresh noise to its latent, so that no reward is known and the bandit is a "
         f"real one: {codes} codes, {pulls} pulls, {seeds} seeds. What a code is worth on average is told by "
         f"{settings.noisy_draws} draws of each, and the best of these means counts as 1; it is an overestimate, so the "
-        f"shares are underestimates. A random code reaches {result['random']:.3f}."
+        f"shares are underestimates. A random code reaches {result['random']:.3f}. Moving averages keep exploring at a "
+        "set rate, and their entropy with it; Thompson sampling stops as it becomes sure."
     )
-    lab.page.table(
-        (
-            "bandit",
-            "last 1,000 pulls",
-            "of the way from random",
-            "best by its values",
-            "policy entropy",
-            "choice entropy",
-        ),
-        rows,
-        "Shares of the best mean reward, and of the way from a random code's to it; averages over seeds. Entropies are "
-        "in nats, at the end.",
+    header = ("last 1,000 pulls", "of the way from random", "best by its values", "policy entropy", "choice entropy")
+    lab.page.add(
+        tag("h3", "Under noise"),
+        tag("p", told),
+        listing("Shares of the best mean reward, and entropies in nats at the end", ("bandit", *header), rows),
+        tag("p", "All are averages over seeds; the second column is the share of the way from a random code's reward."),
     )
 
 
@@ -129,72 +146,96 @@ def write_rivals(lab: Lab, bandit: Bandit) -> None:
     tenth = np.argsort(bandit.values)[-max(1, round(_TENTH * bandit.arms)) :]
     policy = bandit.probabilities()
     for name, picks in (
-        ("bandit (best tenth by Q)", rng.choice(tenth, size=count)),
-        ("bandit (as trained)", rng.choice(bandit.arms, size=count, p=policy / policy.sum())),
+        (BEST, rng.choice(tenth, size=count)),
+        (TRAINED, rng.choice(bandit.arms, size=count, p=policy / policy.sum())),
     ):
         drawn[name] = Drawn(codes.latents(picks), settings.pulls)
-    table, rows = {}, []
+    found = {}
     for name, one in drawn.items():
         images = gan.sample(one.latents)
         reward = float(torch.sigmoid(gan.logits(images)).mean())
         values = lab.measure(images)
-        table[name] = values | {"reward": reward, "images per image kept": one.cost}
-        rows.append([name, *(number(values[measure]) for measure in MEASURES), f"{reward:.3f}", number(one.cost)])
-    lab.numbers["rivals"] = table
-    page.section("Rivals that ask the same discriminator")
-    page.text(
+        found[name] = values | {"reward": reward, "images per image kept": one.cost}
+    lab.numbers["rivals"] = found
+    told = (
         f"Each draws {count} images. FD and its companions never saw the discriminator. The last column is what was "
         "generated for each image kept: for the bandit its pulls, paid once however many images follow. Its best tenth "
-        f"is {len(tenth)} codes, so that its images repeat."
+        f"is {len(tenth)} codes, so that its images repeat. Precision is fidelity, recall variety; both are drawn from "
+        "0 to 1, as lines from what random latents reach to the method's own."
     )
-    page.table(("method", *MEASURES, "D's reward", "images per image kept"), rows)
-    page.note(fidelity_and_variety(table))
-    shown = [name for name in drawn if name not in ("bandit (as trained)",)]
-    page.row(
-        *(
-            picture(
-                grid(gan.sample(drawn[name].latents[:16]), 8),
-                f"{name[0].upper()}{name[1:]}.",
-                lab.figure(f"rival-{index}.png"),
-            )
-            for index, name in enumerate(shown)
-        )
+    page.section(
+        "Rivals that ask the same discriminator",
+        tag("p", told),
+        _rivals_table(found),
+        tag("p", fidelity_and_variety(found), class_="alert"),
+        panels(
+            lab.picture(f"rival-{index}.png", f"{name[0].upper()}{name[1:]}.", gan.sample(drawn[name].latents[:16]), 8)
+            for index, name in enumerate(drawn)
+            if name != TRAINED
+        ),
     )
 
 
-def fidelity_and_variety(table: Mapping[str, Mapping[str, float]]) -> str:
+def _rivals_table(found: Mapping[str, Mapping[str, float]]) -> Markup:
+    """Closest to the data first."""
+    axis, base = Axis(0.0, 1.0, "share"), found[RANDOM]
+
+    def column(name: str) -> Column:
+        return Column(name, lambda method: significant(found[method][name]))
+
+    def change(name: str) -> Column:
+        def drawn(method: str) -> Markup:
+            value = found[method][name]
+            said = f"{name} {fixed(value)}, random latents {fixed(base[name])}"
+            return whisker(axis, value, base[name], value, (base[name],), said)
+
+        return Column(f"{name}, drawn", drawn, "picture small")
+
+    columns = [
+        Column("method", lambda method: tag("b", method), "name"),
+        column("FD"),
+        *(part(name) for name in ("precision", "recall") for part in (column, change)),
+        *(column(name) for name in ("density", "coverage")),
+        Column("D's reward", lambda method: fixed(found[method]["reward"], 3)),
+        column("images per image kept"),
+    ]
+    ranking = sorted(found, key=lambda method: found[method]["FD"])
+    return table("Quality, variety and price", columns, ranking, marked=lambda method: method in (BEST, TRAINED))
+
+
+def answer(found: Mapping[str, Mapping[str, float]]) -> str:
+    """Whether the images that the bandit prefers are better, in one sentence."""
+    base, best = found[RANDOM], found[BEST]
+    closer, pleases = best["FD"] < base["FD"], best["reward"] > base["reward"]
+    return (
+        f"{'Yes' if closer else 'No'}: the tenth of the codes that the bandit values most "
+        f"{'pleases the discriminator more' if pleases else 'does not even please the discriminator more'} "
+        f"({fixed(best['reward'])} against {fixed(base['reward'])}) and lies "
+        f"{'closer to' if closer else 'further from'} the data than random latents (Frechet distance "
+        f"{significant(best['FD'])} against {significant(base['FD'])}), at a recall of {fixed(best['recall'])} "
+        f"against {fixed(base['recall'])}."
+    )
+
+
+def fidelity_and_variety(found: Mapping[str, Mapping[str, float]]) -> str:
     """What was bought with what, in words, against random latents."""
-    base = table["random latents"]
+    base = found[RANDOM]
     bought = [
-        name
-        for name, values in table.items()
+        f"{name} (precision {fixed(values['precision'])}, recall {fixed(values['recall'])})"
+        for name, values in found.items()
         if values["precision"] > base["precision"] and values["recall"] < base["recall"]
     ]
-    better = [name for name, values in table.items() if values["FD"] < base["FD"]]
-    pleased = [name for name, values in table.items() if values["reward"] > base["reward"] + 0.01]
-    worse = [name for name in pleased if table[name]["FD"] > base["FD"]]
+    better = [name for name, values in found.items() if values["FD"] < base["FD"]]
+    pleased = [name for name, values in found.items() if values["reward"] > base["reward"] + 0.01]
+    worse = [name for name in pleased if found[name]["FD"] > base["FD"]]
     text = (
-        f"Fidelity is bought with variety: {_list(bought)} gained precision over random latents and lost recall. "
+        f"Fidelity is bought with variety: {_list(bought)} gained precision over random latents "
+        f"({fixed(base['precision'])}) and lost recall ({fixed(base['recall'])}). "
         if bought
         else "In this run nobody gained precision at the cost of recall. "
     )
     text += f"Closer to the data by FD than random latents: {_list(better) if better else 'nobody'}. "
     return text + (f"More to the discriminator's taste and yet further from the data: {_list(worse)}." if worse else "")
-
-
-def _rewards(axes: Any, records: Mapping[str, PullRecord], best: float | None) -> None:
-    for name, record in records.items():
-        axes.plot(record.at, record.reward, label=name or "mean of the last 1,000")
-    if best is not None:
-        axes.axhline(best, linestyle=":", color="grey", label="best code")
-    axes.set(xlabel="pulls", ylabel="reward")
-
-
-def _entropies(axes: Any, record: PullRecord, arms: int) -> None:
-    axes.plot(record.at, record.policy_entropy, label="of the policy")
-    axes.plot(record.at, record.choice_entropy, label="of the last 1,000 choices")
-    axes.axhline(np.log(arms), linestyle=":", color="grey", label=f"ln {arms}")
-    axes.set(xlabel="pulls", ylabel="entropy (nats)", ylim=(0, None))
 
 
 def _list(names: list[str]) -> str:

@@ -10,8 +10,9 @@ from stable_baselines3.common.vec_env import VecMonitor
 
 from agents.bandit_training import PullRecord, make_bandit_env, pull
 from agents.bandits import make_bandit
-from agents.html_page import drawing, picture
-from agents.latent_study.lab import MEASURES, Lab, frozen, grid, number
+from agents.latent_study.lab import MEASURES, Lab, frozen
+from agents.page import listing, panels, tag
+from agents.page.numbers import significant
 from agents.sb3 import make_model
 from agents.vec_env import SB3VecEnv
 from gan_env.latent_env import GanLatentBanditVectorEnv, GanLatentBoxVectorEnv
@@ -38,26 +39,24 @@ def write_rates(lab: Lab) -> None:
         records[f"rate {rate:g}"] = pull(envs, bandit, pulls, seed=lab.seed)
     slow, fast = (float(record.rewards[-1000:].mean()) for record in records.values())
     lab.numbers["learning rates"] = {"slow": slow, "fast": fast}
-    lab.page.heading("Too high a learning rate in Q-learning")
-    lab.page.text(
+    told = (
         f"With noise {_NOISE} on the latents, a moving average at rate {_RATES[1]} is little more than the last "
         "reward: whichever code was lucky a moment ago looks best, until it is pulled again. The last 1,000 pulls paid "
         f"{fast:.3f}, at rate {_RATES[0]} {slow:.3f}."
     )
 
-    def curves(axes: Any) -> None:
-        for name, record in records.items():
-            axes.plot(record.at, record.reward, label=name)
-        axes.set(xlabel="pulls", ylabel="mean reward of the last 1,000")
-
-    def choices(axes: Any) -> None:
-        for name, record in records.items():
-            axes.plot(record.at, record.choice_entropy, label=name)
-        axes.set(xlabel="pulls", ylabel="entropy of the last 1,000 (nats)", ylim=(0, None))
-
-    lab.page.row(
-        drawing(curves, "Reward.", lab.figure("rates.svg")),
-        drawing(choices, "How the choices wander.", lab.figure("rates-entropy.svg")),
+    rewards = {name: zip(record.at, record.reward, strict=True) for name, record in records.items()}
+    choices = {name: zip(record.at, record.choice_entropy, strict=True) for name, record in records.items()}
+    wander, unit = "How the choices wander.", "entropy of the last 1,000 (nats)"
+    lab.page.add(
+        tag("h3", "Too high a learning rate in Q-learning"),
+        tag("p", told),
+        panels(
+            [
+                lab.chart("rates.svg", "Reward.", rewards, "pulls", "mean reward of the last 1,000"),
+                lab.chart("rates-entropy.svg", wander, choices, "pulls", unit),
+            ]
+        ),
     )
 
 
@@ -79,32 +78,36 @@ def write_exploit(lab: Lab) -> None:
             "contrast": float(looks.thumbnails.std(1).mean()),
             "discriminator": float((1 / (1 + np.exp(-looks.logits))).mean()),
         } | lab.measure(images)
-        pictures.append(picture(grid(images[:_DRAWS], 8), f"Best codes, {name}.", lab.figure(f"bonus-{index}.png")))
+        pictures.append(lab.picture(f"bonus-{index}.png", f"Best codes, {name}.", images[:_DRAWS], 8))
     lab.numbers["exploited reward"] = found
     plain, shaped = found.values()
     worse = shaped["FD"] > plain["FD"]
-    page.heading("A shaped reward that is exploited")
-    page.text(
+    told = (
         f"The reward adds {_BONUS:g} times the contrast of the image, as a person might do against washed-out images. "
         f"The bandit collects it: the best tenth of its codes goes from a contrast of {plain['contrast']:.3f} to "
         f"{shaped['contrast']:.3f}, while what the discriminator pays goes from {plain['discriminator']:.3f} to "
-        f"{shaped['discriminator']:.3f}. The distance to the data goes from {number(plain['FD'])} to "
-        f"{number(shaped['FD'])}: "
+        f"{shaped['discriminator']:.3f}. The distance to the data goes from {significant(plain['FD'])} to "
+        f"{significant(shaped['FD'])}: "
         + (
             "the reward rose and the images got worse, which nobody sees who looks at the reward."
             if worse
             else "this time the bonus did no harm by this measure."
         )
     )
-    page.table(
-        ("best codes", "contrast", "D's reward", *MEASURES),
-        [
-            [name, f"{one['contrast']:.3f}", f"{one['discriminator']:.3f}", *(number(one[m]) for m in MEASURES)]
-            for name, one in found.items()
-        ],
-        f"The {max(_DRAWS, settings.codes // 10)} codes of largest Q.",
+    rows = [
+        [name, f"{one['contrast']:.3f}", f"{one['discriminator']:.3f}", *(significant(one[m]) for m in MEASURES)]
+        for name, one in found.items()
+    ]
+    page.add(
+        tag("h3", "A shaped reward that is exploited"),
+        tag("p", told),
+        listing(
+            f"The {max(_DRAWS, settings.codes // 10)} codes of largest Q",
+            ("reward", "contrast", "D's reward", *MEASURES),
+            rows,
+        ),
+        panels(pictures),
     )
-    page.row(*pictures)
 
 
 def write_continuous(lab: Lab) -> None:
@@ -134,14 +137,13 @@ def write_continuous(lab: Lab) -> None:
         values["length"] = float(latents.norm(dim=1).mean() / gan.latent_size**0.5)
         record[name] = values
         rows.append(
-            [name, f"{values['reward']:.3f}", f"{values['length']:.2f}", *(number(values[m]) for m in MEASURES)]
+            [name, f"{values['reward']:.3f}", f"{values['length']:.2f}", *(significant(values[m]) for m in MEASURES)]
         )
-        pictures.append(picture(grid(images[:_DRAWS], 8), f"{name}.", lab.figure(f"policy-{index}.png")))
+        pictures.append(lab.picture(f"policy-{index}.png", f"{name}.", images[:_DRAWS], 8))
         envs.close()
     lab.numbers["discrete against continuous"] = record
     box, codes = record["PPO, latent itself"], record["PPO, codebook"]
-    page.heading("Discrete against continuous latents")
-    page.text(
+    told = (
         f"DQN and PPO of Stable-Baselines3, {settings.policy_pulls} pulls each, one seed. Codes are typical draws "
         "from N(0, I), of length 1 in units of the root of their size. Entry by entry PPO may go anywhere: its latents "
         f"have length {box['length']:.2f}, the discriminator pays {box['reward']:.3f} (codebook: "
@@ -149,8 +151,12 @@ def write_continuous(lab: Lab) -> None:
         "A Gaussian policy begins by drawing around one point, all of "
         "whose images are related; a softmax over codes begins with all of them."
     )
-    page.table(("agent", "D's reward", "length", *MEASURES), rows)
-    page.row(*pictures)
+    page.add(
+        tag("h3", "Discrete against continuous latents"),
+        tag("p", told),
+        listing("What each agent came to draw", ("agent", "D's reward", "length", *MEASURES), rows),
+        panels(pictures),
+    )
 
 
 EXPERIMENTS = (write_rates, write_exploit, write_continuous)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
-from agents.html_page import Page
 from agents.latent_gans import GanSizes
+from agents.page import Markup, Page, figure, image, legend, plot, standalone
 from agents.run_folder import RunFolder
 from gan_backbones.data import DataSet, load_data
+from gan_backbones.files import write_atomically
 from gan_backbones.metrics import Subject, score_images
 from gan_backbones.metrics.generated import to_bytes
 from gan_env.frozen_gan import FrozenGan, frozen_gan
@@ -120,9 +122,28 @@ class Lab:
         """Options of an environment over the study's GAN."""
         return {"gan": str(self.gan_path), "device": self.device, "cache_dir": self.cache_dir}
 
-    def figure(self, name: str) -> Path:
-        """Where a figure is kept."""
-        return self.folder.path / "figures" / name
+    def chart(
+        self,
+        file: str,
+        caption: str,
+        series: Mapping[str, Iterable[tuple[float, float]]],
+        x: str,
+        y: str,
+        **options: Any,
+    ) -> Markup:
+        """A :func:`~agents.page.plot` as a figure of the page, and as an SVG file."""
+        drawn, key = plot(caption, series, x, y, **options)
+        write_atomically(self.folder.path / "figures" / file, standalone(drawn, key).encode())
+        return figure(drawn.render(), caption, key=legend(key))
+
+    def picture(self, file: str, caption: str, images: Tensor, columns: int) -> Markup:
+        """Images in [-1, 1] as a figure of the page, and as a PNG file without the page's loss of compression."""
+        pixels = Image.fromarray(image_grid(images, columns))
+        exact, small = io.BytesIO(), io.BytesIO()
+        pixels.save(exact, "PNG", optimize=True)
+        pixels.save(small, "JPEG", quality=90, subsampling=0)
+        write_atomically(self.folder.path / "figures" / file, exact.getvalue())
+        return figure(image(small.getvalue(), caption, pixels.size, "jpeg"), caption)
 
     def measure(self, images: Tensor, data: DataSet | None = None) -> dict[str, float]:
         """:data:`MEASURES` of images in [-1, 1] against as many real ones as there are, up to twice their number."""
@@ -155,13 +176,3 @@ class Lab:
 def frozen(lab: Lab) -> FrozenGan:
     """The study's GAN."""
     return frozen_gan(lab.gan_path, torch.device(lab.device))
-
-
-def grid(images: Tensor, columns: int) -> NDArray[np.uint8]:
-    """A picture of images in [-1, 1]."""
-    return image_grid(images, columns)
-
-
-def number(value: float) -> str:
-    """Three digits, more in front of the point."""
-    return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"

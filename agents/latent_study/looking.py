@@ -6,14 +6,14 @@ import hashlib
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from agents.html_page import drawing, picture
-from agents.latent_study.lab import Lab, frozen, grid
+from agents.latent_study.lab import Lab, frozen
+from agents.page import listing, panels, tag
 from gan_backbones.data import DataError, load_data
 from gan_backbones.metrics import perceptual_distance
 from gan_env.frozen_gan import FrozenGan
@@ -47,9 +47,7 @@ def write_pairs(lab: Lab) -> None:
         "generated": {"mean": float(values.mean()), "sd": float(values.std()), "all": values.tolist()},
         "real": {"mean": float(real.mean()), "sd": float(real.std())},
     }
-    page = lab.page
-    page.section("How alike its images are")
-    page.text(
+    told = (
         f"{PAIRS} random pairs, none with a common image, by {distance.name}: mean {values.mean():.3f}, standard "
         f"deviation {values.std():.3f}, from {values.min():.3f} to {values.max():.3f}. Pairs of real images: mean "
         f"{real.mean():.3f}, standard deviation {real.std():.3f}. A generator whose pairs are more alike than "
@@ -57,19 +55,22 @@ def write_pairs(lab: Lab) -> None:
         + ("" if distance.name.startswith("LPIPS") else " This is LPIPS's protocol on another network, not LPIPS.")
     )
 
-    def histogram(axes: Any) -> None:
-        bins = np.linspace(0, float(torch.cat([values, real]).max()), 21).tolist()
-        axes.hist([values.numpy(), real.numpy()], bins=bins, label=["generated", "real"])
-        axes.set(xlabel=distance.name, ylabel="pairs")
-
+    edges = np.linspace(0, float(torch.cat([values, real]).max()), 21)
+    outlines = {"generated": _histogram(values.numpy(), edges), "real": _histogram(real.numpy(), edges)}
     order = values.argsort()
-    figures = [drawing(histogram, "Distances of pairs.", lab.figure("pairs.svg"))]
+    figures = [lab.chart("pairs.svg", "Distances of pairs.", outlines, distance.name, "pairs")]
     for name, chosen in (("most alike", order[:_ENDS]), ("most different", order.flip(0)[:_ENDS])):
-        both = torch.stack([left[chosen], right[chosen]], dim=1).flatten(0, 1)
-        told = ", ".join(f"{float(values[index]):.3f}" for index in chosen)
-        file = lab.figure(f"{name.replace(' ', '-')}.png")
-        figures.append(picture(grid(both, 2), f"The {_ENDS} {name} pairs, one a row: {told}.", file, width=256))
-    page.row(*figures)
+        both = torch.cat([left[chosen], right[chosen]])
+        distances = ", ".join(f"{float(values[index]):.3f}" for index in chosen)
+        caption = f"The {_ENDS} {name} pairs, one a column: {distances}."
+        figures.append(lab.picture(f"{name.replace(' ', '-')}.png", caption, both, _ENDS))
+    lab.page.section("How alike its images are", tag("p", told), panels(figures))
+
+
+def _histogram(values: NDArray[np.float64], edges: NDArray[np.float64]) -> list[tuple[float, float]]:
+    """Its outline."""
+    counts = np.histogram(values, edges)[0].repeat(2).tolist()
+    return list(zip(edges.repeat(2).tolist(), [0, *counts, 0], strict=True))
 
 
 def write_confusion(lab: Lab) -> None:
@@ -87,29 +88,34 @@ def write_confusion(lab: Lab) -> None:
     accuracy = (shares["fake called fake"] + shares["real called real"]) / 2
     lab.numbers["confusion"] = {"shares": shares, "images of each kind": count, "real images": where}
     page = lab.page
-    page.section("What the discriminator says")
-    page.text(
-        f"{count} generated images and as many real ones ({where}); a logit above 0 calls an image real. A positive is "
-        f"a <b>fake called fake</b>. It is right in {accuracy:.1%} of the cases."
-    )
-    page.table(
-        ("", "called fake", "called real"),
-        [
-            [f"{kind} images"]
-            + [f"{CELLS[cell]}: {shares[cell]:.1%} {cell}" for cell in (f"{kind} called fake", f"{kind} called real")]
-            for kind in ("fake", "real")
-        ],
-        "Shares of the images of each row.",
+    page.section(
+        "What the discriminator says",
+        tag(
+            "p",
+            f"{count} generated images and as many real ones ({where}); a logit above 0 calls an image real. A "
+            "positive is a ",
+            tag("b", "fake called fake"),
+            f". It is right in {accuracy:.1%} of the cases.",
+        ),
+        listing(
+            "Shares of the images of each row",
+            ("images", "called fake", "called real"),
+            [
+                [kind] + [f"{shares[cell]:.1%}, {CELLS[cell]}: {cell}" for cell in CELLS if cell.startswith(kind)]
+                for kind in ("fake", "real")
+            ],
+            "text wide",
+        ),
     )
     figures = []
     for cell, name in CELLS.items():
         if len(cells[cell]):
             shown = cells[cell][:_EXAMPLES]
             caption = f"{cell[0].upper()}{cell[1:]} ({name}), {len(cells[cell])} images."
-            figures.append(picture(grid(shown, 4), caption, lab.figure(f"{cell.replace(' ', '-')}.png")))
+            figures.append(lab.picture(f"{cell.replace(' ', '-')}.png", caption, shown, 4))
         else:
-            page.text(f"There is no {cell} ({name}).")
-    page.row(*figures)
+            page.add(tag("p", f"There is no {cell} ({name})."))
+    page.add(panels(figures))
 
 
 def _unseen(lab: Lab, count: int) -> tuple[Tensor, str]:
@@ -157,14 +163,22 @@ def write_reproducibility(lab: Lab) -> None:
     both = [gan.sample(latents) for _ in range(2)]
     lab.numbers["reproducibility"] = {"sha256 in two processes": found, "equal": equal}
     page = lab.page
-    page.section("Same latents, same images")
-    page.text(
-        f"64 images of one seed, computed in two processes: their bits are "
-        f"<b>{'the same' if equal else 'NOT the same'}</b> (SHA-256 <code>{found[0][:16]}</code> and "
-        f"<code>{found[1][:16]}</code>). In one process, twice: {'the same' if torch.equal(*both) else 'NOT the same'}."
+    page.section(
+        "Same latents, same images",
+        tag(
+            "p",
+            "64 images of one seed, computed in two processes: their bits are ",
+            tag("b", "the same" if equal else "NOT the same"),
+            " (SHA-256 ",
+            tag("code", found[0][:16]),
+            " and ",
+            tag("code", found[1][:16]),
+            f"). In one process, twice: {'the same' if torch.equal(*both) else 'NOT the same'}.",
+        ),
     )
     if not equal:
-        page.note("Two processes disagree. Something in this installation is not deterministic.")
-    page.row(
-        *(picture(grid(images, 8), f"Run {run}.", lab.figure(f"run-{run}.png")) for run, images in enumerate(both, 1))
+        disagree = "Two processes disagree. Something in this installation is not deterministic."
+        page.add(tag("p", disagree, class_="alert"))
+    page.add(
+        panels((lab.picture(f"run-{run}.png", f"Run {run}.", images, 8) for run, images in enumerate(both, 1)), "wide")
     )

@@ -1,4 +1,4 @@
-"""The whole study in order, and the summary that stands above it."""
+"""The whole study in order, and the answer that stands above it."""
 
 from __future__ import annotations
 
@@ -6,22 +6,25 @@ import time
 
 import numpy as np
 
-from agents.latent_study.drawing import fidelity_and_variety, write_bandit, write_noisy, write_rivals
+from agents.latent_study.drawing import answer, fidelity_and_variety, write_bandit, write_noisy, write_rivals
 from agents.latent_study.experiments import EXPERIMENTS
-from agents.latent_study.lab import Lab, number
+from agents.latent_study.lab import Lab
 from agents.latent_study.looking import write_confusion, write_pairs, write_reproducibility
 from agents.latent_study.training import compare_resolutions, train_all, write_conditions
+from agents.page import Markup, tag
 from agents.run_folder import provenance
+from gan_backbones.files import write_atomically
 
 
 def run(lab: Lab, *, quick: bool) -> None:
     """Do everything, write ``report.html``, ``study.json`` and the figures."""
     started = time.monotonic()
+    opening = lab.page.section("The answer")
     train_all(lab)
     write_pairs(lab)
     write_confusion(lab)
     write_reproducibility(lab)
-    bandit = write_bandit(lab)
+    bandit, beside = write_bandit(lab)
     write_noisy(lab)
     write_rivals(lab, bandit)
     lab.page.section("Experiments")
@@ -32,14 +35,19 @@ def run(lab: Lab, *, quick: bool) -> None:
     origin = provenance(lab.device)
     seconds = round(time.monotonic() - started)
     _write_origin(lab, origin, seconds)
-    _write_summary(lab, quick=quick)
+    opening += _answer(lab, beside, quick=quick)
     lab.folder.write_json("study.json", {"numbers": lab.numbers, "seconds": seconds} | origin)
-    lab.page.write(lab.folder.path / "report.html")
+    write_atomically(lab.folder.path / "report.html", lab.page.render().encode())
 
 
-def _write_summary(lab: Lab, *, quick: bool) -> None:
+def _answer(lab: Lab, beside: Markup, *, quick: bool) -> list[Markup]:
+    """What was asked, the answer, what it cost, and what else was found."""
     numbers = lab.numbers
-    note = (
+    asked = (
+        "A GAN is trained and frozen. Its discriminator has an opinion on every image, and a bandit learns which "
+        "latents please it. Are those images better than images of random latents, and what do they cost?"
+    )
+    preliminary = (
         "This is the quick run: one small GAN, hardly trained, short chains, few seeds. It shows what the study does. "
         "Its numbers are no findings."
     )
@@ -49,33 +57,36 @@ def _write_summary(lab: Lab, *, quick: bool) -> None:
     accuracy = (shares["fake called fake"] + shares["real called real"]) / 2
     reached = {name: float(np.mean(one["reached"])) for name, one in numbers["noisy bandits"]["bandits"].items()}
     best = max(reached, key=lambda name: reached[name])
-    lab.page.lead(
-        [
-            f"From a tenth of the training to its end the Frechet distance falls {' and '.join(falls)} times.",
-            f"Random pairs of images differ by {pairs['generated']['mean']:.3f} on average, real ones by "
-            f"{pairs['real']['mean']:.3f}.",
-            f"The discriminator is right in {accuracy:.0%} of the cases.",
-            "Equal latents gave "
-            f"{'equal bits' if numbers['reproducibility']['equal'] else 'DIFFERENT bits'} in two processes.",
-            f"The bandit's last 1,000 pulls paid {bandit['reward of the last 1,000']:.3f}; the best code pays "
-            f"{bandit['best code']:.3f}, a random one {bandit['mean code']:.3f}.",
-            f"Under noise {best} came closest to the best mean reward: {reached[best]:.1%} of it ("
-            + ", ".join(f"{name} {share:.1%}" for name, share in reached.items() if name != best)
-            + ").",
-            f"Random latents have a distance of {number(rivals['random latents']['FD'])}; the bandit's top tenth "
-            f"{number(rivals['bandit (best tenth by Q)']['FD'])}, its policy as trained "
-            f"{number(rivals['bandit (as trained)']['FD'])}.",
-            fidelity_and_variety(rivals),
-        ],
-        note if quick else "",
-    )
+    found = [
+        f"From a tenth of the training to its end the Frechet distance falls {' and '.join(falls)} times.",
+        f"Random pairs of images differ by {pairs['generated']['mean']:.3f} on average, real ones by "
+        f"{pairs['real']['mean']:.3f}.",
+        f"The discriminator is right in {accuracy:.0%} of the cases.",
+        "Equal latents gave "
+        f"{'equal bits' if numbers['reproducibility']['equal'] else 'DIFFERENT bits'} in two processes.",
+        f"The bandit's last 1,000 pulls paid {bandit['reward of the last 1,000']:.3f}; the best code pays "
+        f"{bandit['best code']:.3f}, a random one {bandit['mean code']:.3f}.",
+        f"Under noise {best} came closest to the best mean reward: {reached[best]:.1%} of it ("
+        + ", ".join(f"{name} {share:.1%}" for name, share in reached.items() if name != best)
+        + ").",
+    ]
+    return [
+        tag("p", asked, class_="lead"),
+        tag("p", answer(rivals), class_="answer"),
+        *([tag("p", preliminary, class_="alert")] if quick else []),
+        tag("p", fidelity_and_variety(rivals), class_="alert"),
+        beside,
+        tag("h3", "What else was found"),
+        tag("ul", *(tag("li", one) for one in found)),
+    ]
 
 
 def _write_origin(lab: Lab, origin: dict[str, object], seconds: int) -> None:
-    lab.page.section("How this was made")
-    lab.page.text(
-        f"<code>{origin['command']}</code> on {lab.data_name}, {len(lab.data)} images of "
-        f"{lab.data.sample_shape[-1]} pixels, seed {lab.seed}; {seconds // 60} minutes {seconds % 60} seconds on "
-        f"{origin['hardware']}. Commit {origin['git_commit'] or 'unknown'}. Every number is in "
-        "<code>study.json</code>, every figure in <code>figures</code>, the GAN in <code>gan.safetensors</code>."
+    told = (
+        tag("code", str(origin["command"])),
+        f" on {lab.data_name}, {len(lab.data)} images of {lab.data.sample_shape[-1]} pixels, seed {lab.seed}; "
+        f"{seconds // 60} minutes {seconds % 60} seconds on {origin['hardware']}. "
+        f"Commit {origin['git_commit'] or 'unknown'}. Every number is in study.json, every figure in the folder "
+        "figures, the GAN in gan.safetensors.",
     )
+    lab.page.section("How this was made", tag("p", *told))

@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from agents.html_page import drawing, picture
 from agents.latent_gans import GanRow, GanSizes, GanTrainer
-from agents.latent_study.lab import MEASURES, Lab, grid, number
+from agents.latent_study.lab import MEASURES, Lab
+from agents.page import listing, panels, tag
+from agents.page.numbers import significant
 from gan_backbones.data import DataSet
 from gan_backbones.metrics.damage import damaged
 
@@ -99,37 +100,50 @@ def _write_training(
     total: int,
 ) -> None:
     page, settings = lab.page, lab.settings
-    page.section("The GAN over its training")
-    metric = f"FD {lab.extractor.name}, n={settings.samples}"
-    page.text(
-        f"A DCGAN with {settings.sizes.latent_size} latent numbers, its discriminator spectrally normalised and "
-        "without batch norm, cross-entropy, Adam. Distances are on the features of "
-        f"<code>{lab.extractor.name}</code>, {settings.samples} images against up to {2 * settings.samples} real "
-        "ones; lower is better. They are no Inception FIDs and can be compared within this page only."
+    page.section(
+        "The GAN over its training",
+        tag(
+            "p",
+            f"A DCGAN with {settings.sizes.latent_size} latent numbers, its discriminator spectrally normalised and "
+            "without batch norm, cross-entropy, Adam. Distances are on the features of ",
+            tag("code", lab.extractor.name),
+            f", {settings.samples} images against up to {2 * settings.samples} real ones; lower is better. They are no "
+            "Inception FIDs and can be compared within this page only.",
+        ),
     )
-
-    def distances(axes: Any) -> None:
-        for name in names:
-            points = measured[name]
-            axes.plot(list(points), [values["FD"] for values in points.values()], marker="o", label=name)
-        axes.set(xlabel="update", ylabel="Frechet distance", ylim=(0, None))
-
-    def losses(axes: Any) -> None:
-        record = trainer.records[0]
-        axes.plot(record.updates, record.statistics["loss_g"], label="generator")
-        axes.plot(record.updates, record.statistics["loss_d"], label="discriminator")
-        axes.set(xlabel="update", ylabel="cross-entropy (nats)", ylim=(0, None))
-
-    def variety(axes: Any) -> None:
-        for measure in ("recall", "coverage"):
-            points = measured[names[0]]
-            axes.plot(list(points), [values[measure] for values in points.values()], marker="o", label=measure)
-        axes.set(xlabel="update", ylabel="share", ylim=(0, 1))
-
-    page.row(
-        drawing(distances, f"{metric}, over training, by seed.", lab.figure("fd.svg")),
-        drawing(losses, f"Losses of {names[0]}. The discriminator's starts at 2 ln 2.", lab.figure("losses.svg")),
-        drawing(variety, f"Variety of {names[0]}: a collapse would show here.", lab.figure("variety.svg")),
+    record, first = trainer.records[0], measured[names[0]]
+    losses = {
+        name: list(zip(record.updates, record.statistics[key], strict=True))
+        for name, key in (("generator", "loss_g"), ("discriminator", "loss_d"))
+    }
+    variety = {name: _over_training(first, name) for name in ("recall", "coverage")}
+    page.add(
+        panels(
+            [
+                lab.chart(
+                    "fd.svg",
+                    f"FD {lab.extractor.name}, n={settings.samples}, over training, by seed.",
+                    {name: _over_training(measured[name], "FD") for name in names},
+                    "update",
+                    "Frechet distance",
+                ),
+                lab.chart(
+                    "losses.svg",
+                    f"Losses of {names[0]}. The discriminator's starts at 2 ln 2.",
+                    losses,
+                    "update",
+                    "cross-entropy (nats)",
+                ),
+                lab.chart(
+                    "variety.svg",
+                    f"Variety of {names[0]}: a collapse would show here.",
+                    variety,
+                    "update",
+                    "share",
+                    limits=(0.0, 1.0),
+                ),
+            ]
+        )
     )
     rows, ratios = [], {}
     for name in names:
@@ -140,22 +154,25 @@ def _write_training(
             continue
         ratios[name] = early["FD"] / final["FD"]
         rows.append(
-            [name, number(early["FD"]), number(final["FD"]), f"{ratios[name]:.2f}"]
+            [name, significant(early["FD"]), significant(final["FD"]), f"{ratios[name]:.2f}"]
             + [f"{final[measure]:.2f}" for measure in ("recall", "coverage")]
         )
-    page.table(
-        ("GAN", "FD at a tenth", "FD at the end", "times lower", "recall", "coverage"),
-        rows,
-        "The distance is meant to fall to less than half of its value at a tenth of the training.",
+    page.add(
+        listing(
+            "The distance is meant to fall to less than half of its value at a tenth of the training",
+            ("GAN", "FD at a tenth", "FD at the end", "times lower", "recall", "coverage"),
+            rows,
+        )
     )
     lab.numbers["fall"] = ratios
     chosen = sorted(shown)[:: max(1, len(shown) // _PICTURES)]
-    page.row(
-        *(
-            picture(
-                grid(shown[update], 4), f"After {update} updates, the same latents.", lab.figure(f"at-{update}.png")
-            )
-            for update in dict.fromkeys([*chosen[: _PICTURES - 1], max(shown)])
+    page.add(
+        panels(
+            (
+                lab.picture(f"at-{update}.png", f"After {update} updates, the same latents.", shown[update], 4)
+                for update in dict.fromkeys([*chosen[: _PICTURES - 1], max(shown)])
+            ),
+            "many",
         )
     )
 
@@ -166,52 +183,71 @@ def write_conditions(lab: Lab) -> None:
     names, measured, gradients = kept["names"], kept["measured"], kept["gradients"]
     records, samples = kept["records"], kept["samples"]
     strong = names.index("too strong D")
-    page.heading("A discriminator that is too strong")
-
-    def passed_on(axes: Any) -> None:
-        for name, points in gradients.items():
-            for kind, style in (("saturating", "--"), ("non-saturating", "-")):
-                values = [point[kind] for point in points.values()]
-                axes.plot(list(points), values, style, label=f"{name}, {kind}")
-        axes.set(xlabel="update", ylabel="mean gradient norm at an image", yscale="log")
-
-    def losses(axes: Any) -> None:
-        for index in (0, strong):
-            record = records[index]
-            axes.plot(record.updates, record.statistics["loss_d"], label=f"discriminator, {names[index]}")
-        axes.set(xlabel="update", ylabel="cross-entropy (nats)", yscale="log")
-
+    passed_on = {
+        f"{name}, {kind}": _over_training(points, kind)
+        for name, points in gradients.items()
+        for kind in ("saturating", "non-saturating")
+    }
+    losses = {
+        names[index]: list(zip(records[index].updates, records[index].statistics["loss_d"], strict=True))
+        for index in (0, strong)
+    }
     last = {name: points[max(points)] for name, points in gradients.items()}
     base = names[0]
     ratio = last[base]["saturating"] / max(last["too strong D"]["saturating"], 1e-30)
-    page.text(
+    told = (
         f"The same GAN, its discriminator's learning rate {_STRONG:g} times its generator's. At the end it is fooled "
         f"by {last['too strong D']['fooled']:.0%} of the images (usually {last[base]['fooled']:.0%}). Of its "
         "gradient, the saturating loss of the minimax game passes on "
         f"{'less' if ratio > 1 else 'more'} than usual by a factor of "
-        f"{number(max(ratio, 1 / ratio))}: where the discriminator is sure, that gradient vanishes. The non-saturating "
-        "loss, which is trained here, keeps the slope of the discriminator itself, and spectral norm keeps that "
-        f"bounded. Distance at the end: {_final(measured['too strong D'])} against {_final(measured[base])}."
+        f"{significant(max(ratio, 1 / ratio))}: where the discriminator is sure, that gradient vanishes. The "
+        "non-saturating loss, which is trained here, keeps the slope of the discriminator itself, and spectral norm "
+        f"keeps that bounded. Distance at the end: {_final(measured['too strong D'])} against {_final(measured[base])}."
     )
-    page.row(
-        drawing(passed_on, "What of the discriminator's gradient reaches an image.", lab.figure("gradients.svg")),
-        drawing(losses, "Loss of the discriminators.", lab.figure("strong-losses.svg")),
-        picture(grid(samples["too strong D"], 4), "Images under a too strong discriminator.", lab.figure("strong.png")),
-        picture(grid(samples[base], 4), f"Images of {base}, the same latents.", lab.figure("plain.png")),
+    page.add(
+        tag("h3", "A discriminator that is too strong"),
+        tag("p", told),
+        panels(
+            [
+                lab.chart(
+                    "gradients.svg",
+                    "What of the discriminator's gradient reaches an image.",
+                    passed_on,
+                    "update",
+                    "mean gradient norm at an image",
+                    logarithmic=True,
+                ),
+                lab.chart(
+                    "strong-losses.svg",
+                    "Loss of the discriminators.",
+                    losses,
+                    "update",
+                    "cross-entropy (nats)",
+                    logarithmic=True,
+                ),
+                lab.picture("strong.png", "Images under a too strong discriminator.", samples["too strong D"], 4),
+                lab.picture("plain.png", f"Images of {base}, the same latents.", samples[base], 4),
+            ]
+        ),
     )
-    page.heading("Heavy preprocessing")
     kinds = ", ".join(kind for kind, _ in _DAMAGES)
     processed = heavily_processed(
         dataclasses.replace(lab.data, samples=lab.data.samples[:_SHOWN], **_bare(_SHOWN, lab))
     )
-    page.text(
+    told = (
         f"The same GAN on images that went through {kinds} first. It can only learn what is left: measured against the "
         f"images as they are, it ends at {_final(measured['heavy processing'])}, without preprocessing at "
         f"{_final(measured[base])}."
     )
-    page.row(
-        picture(grid(processed.batch(range(_SHOWN)), 4), "What it was shown.", lab.figure("processed.png")),
-        picture(grid(samples["heavy processing"], 4), "What it makes.", lab.figure("heavy.png")),
+    page.add(
+        tag("h3", "Heavy preprocessing"),
+        tag("p", told),
+        panels(
+            [
+                lab.picture("processed.png", "What it was shown.", processed.batch(range(_SHOWN)), 4),
+                lab.picture("heavy.png", "What it makes.", samples["heavy processing"], 4),
+            ]
+        ),
     )
 
 
@@ -219,11 +255,11 @@ def compare_resolutions(lab: Lab) -> None:
     """The section on the doubled resolution: equal updates, equal data."""
     page, settings = lab.page, lab.settings
     side = lab.data.sample_shape[-1]
-    page.heading(f"{side} against {2 * side} pixels")
+    page.add(tag("h3", f"{side} against {2 * side} pixels"))
     try:
         large = lab.load(2 * side)
     except ValueError as error:
-        page.text(f"Left out: {error}.")
+        page.add(tag("p", f"Left out: {error}."))
         return
     updates = settings.large_updates
     lab.say(f"training a GAN at {2 * side} pixels and one at {side}, {updates} updates each ...")
@@ -241,21 +277,24 @@ def compare_resolutions(lab: Lab) -> None:
         shown = trainer.images(0, lab.draw(9, lab.seed + 10_000))
         trainer.close()
         record[str(pixels)] = values
-        rows.append([f"{pixels} pixels", *(number(values[measure]) for measure in MEASURES)])
-        pictures.append(picture(grid(shown, 3), f"{pixels} pixels.", lab.figure(f"pixels-{pixels}.png"), width=384))
+        rows.append([f"{pixels} pixels", *(significant(values[measure]) for measure in MEASURES)])
+        pictures.append(lab.picture(f"pixels-{pixels}.png", f"{pixels} pixels.", shown, 3))
     lab.numbers["resolutions"] = record
     better = "closer" if record[str(side)]["FD"] < record[str(2 * side)]["FD"] else "not closer"
-    page.text(
+    told = (
         f"After the same {updates} updates on the same images the smaller GAN is {better} to its data, "
         "and an update of the larger one takes more than four times the arithmetic. The judge looks at 64 pixels in "
         "both cases. This is one seed."
     )
-    page.table(("GAN", *MEASURES), rows)
-    page.row(*pictures)
+    page.add(tag("p", told), listing("After equally many updates", ("GAN", *MEASURES), rows), panels(pictures))
+
+
+def _over_training(points: dict[int, dict[str, float]], name: str) -> list[tuple[float, float]]:
+    return [(update, values[name]) for update, values in points.items()]
 
 
 def _final(points: dict[int, dict[str, float]]) -> str:
-    return number(points[max(points)]["FD"]) if points else "nothing, as it diverged"
+    return significant(points[max(points)]["FD"]) if points else "nothing, as it diverged"
 
 
 def _bare(count: int, lab: Lab) -> dict[str, Any]:

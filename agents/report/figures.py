@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from agents.decision import NOOP, ORACLE
 from agents.kinds import KINDS, LEARNED
+from agents.page import Chart, Markup, figure, image, join, legend, panels, tag
+from agents.page.charts import COMPACT, SERIES, Axis, around
 from agents.report.analysis import THRESHOLDS, Analysis
 from agents.report.cell import Trajectory, read_picture, read_trajectory
-from agents.report.markup import Markup, join, tag
-from agents.report.svg import COMPACT, SERIES, Axis, Chart, around, legend
 
 Curve = Sequence[tuple[float, float]]
-
-
-def figure(picture: str, *caption: str, key: str = "") -> Markup:
-    """One panel of a grid: picture, legend, caption."""
-    return tag("figure", picture, key, tag("figcaption", *caption))
-
-
-def grid(panels: Iterable[str], class_: str = "panels") -> Markup:
-    """Panels side by side, as many as fit."""
-    return tag("div", join(panels), class_=class_)
 
 
 def profiles(analysis: Analysis) -> Markup | None:
@@ -34,7 +23,7 @@ def profiles(analysis: Analysis) -> Markup | None:
     table, policy = analysis.table, analysis.policy
     x = Axis(float(THRESHOLDS[0]), float(THRESHOLDS[-1]), "normalised score")
     y = Axis(0.0, 1.0, "share of runs above it")
-    panels = []
+    drawn = []
     for kind in KINDS[1:]:
         shown = [method.name for method in table.of_kind(kind) if method.name != policy]
         if not shown:
@@ -57,8 +46,8 @@ def profiles(analysis: Analysis) -> Markup | None:
             chart.line(_profile(analysis, policy), "ours", policy)
             entries = [("ours", policy), *entries]
         key = legend([*entries, ("reference", f"{NOOP} (left), {ORACLE} (right)")])
-        panels.append(figure(chart.render(), tag("b", _heading(kind)), key=key))
-    return grid(panels) if panels else None
+        drawn.append(figure(chart.render(), tag("b", _heading(kind)), key=key))
+    return panels(drawn) if drawn else None
 
 
 def learning_curves(analysis: Analysis) -> Markup | None:
@@ -75,7 +64,7 @@ def learning_curves(analysis: Analysis) -> Markup | None:
     x = Axis(0.0, max(updates for updates, _ in points) or 1.0, "GAN updates charged so far")
     y = around((iqm for _, iqm in points), "validation IQM of the grade", logarithmic=True)
     medians = {name: median_curve(curves) for name, curves in methods.items()}
-    panels = []
+    shown = []
     for name, curves in methods.items():
         chart = Chart(
             f"Learning curve of {name}",
@@ -92,9 +81,9 @@ def learning_curves(analysis: Analysis) -> Markup | None:
         for updates, iqm in medians[name]:
             chart.dot(updates, iqm, "ours")
         runs = f"{len(curves)} run" + "s" * (len(curves) > 1)
-        panels.append(figure(chart.render(), tag("b", name), f", {runs}" + _judged(analysis, name)))
+        shown.append(figure(chart.render(), tag("b", name), f", {runs}" + _judged(analysis, name)))
     key = legend([("ours", "median of the runs"), ("thin s0", "each run"), ("ghost", "medians of the others")])
-    return join([key, grid(panels)])
+    return join([key, panels(shown)])
 
 
 def median_curve(curves: Sequence[Curve]) -> list[tuple[float, float]]:
@@ -125,7 +114,7 @@ def knob_trajectories(analysis: Analysis) -> Markup | None:
     x = Axis(0.0, float(max(len(path.log10) for path in paths.values()) - 1) or 1.0, "decision")
     values = (value for path in paths.values() for value in path.log10.ravel().tolist())
     y = around(values, "value of the knob", powers_of_ten=True)
-    panels = []
+    shown = []
     for name, path in paths.items():
         chart = Chart(
             f"Knobs under {name}",
@@ -140,27 +129,21 @@ def knob_trajectories(analysis: Analysis) -> Markup | None:
             chart.dot(0, line[0], style)
         seed = analysis.table.methods[name].runs[0].seed
         ended = ", failed" if path.failed else ""
-        panels.append(figure(chart.render(), tag("b", name), f", seed {seed}{ended}" + _judged(analysis, name)))
-    return join([legend((_style(index), knob) for index, knob in enumerate(knobs)), grid(panels, "panels many")])
+        shown.append(figure(chart.render(), tag("b", name), f", seed {seed}{ended}" + _judged(analysis, name)))
+    return join([legend((_style(index), knob) for index, knob in enumerate(knobs)), panels(shown, "many")])
 
 
 def sample_grids(analysis: Analysis) -> Markup | None:
     """The picture of each method at its lowest seed, best score first. None where no cell has one."""
-    panels = []
+    shown = []
     for name in analysis.ranking:
         run = analysis.table.methods[name].runs[0]
         picture = read_picture(run)
         if picture is not None:
-            image = tag(
-                "img",
-                src=f"data:image/png;base64,{base64.b64encode(picture.content).decode()}",
-                alt=f"Samples of the GANs trained under {name} on test instances 0 to 3, seed {run.seed}",
-                width=picture.width,
-                height=picture.height,
-                loading="lazy",
-            )
-            panels.append(figure(image, tag("b", name), f", seed {run.seed}" + _judged(analysis, name)))
-    return grid(panels, "panels samples") if panels else None
+            alt = f"Samples of the GANs trained under {name} on test instances 0 to 3, seed {run.seed}"
+            content = image(picture.content, alt, (picture.width, picture.height))
+            shown.append(figure(content, tag("b", name), f", seed {run.seed}" + _judged(analysis, name)))
+    return panels(shown) if shown else None
 
 
 def _profile(analysis: Analysis, name: str) -> Iterable[tuple[float, float]]:

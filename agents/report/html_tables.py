@@ -1,40 +1,17 @@
-"""The tables of the page. On a phone each row becomes a card, so that nothing scrolls sideways."""
+"""The tables of the page of a comparison: a row for each method."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from agents.decision import EVEN, IMPROVEMENT, ORACLE, SCORE
+from agents.page import Column, Markup, table, tag
+from agents.page.charts import Axis, whisker, whisker_scale
+from agents.page.numbers import DASH, count, duration, fixed, interval, percent, significant, with_interval
 from agents.report.analysis import Analysis
-from agents.report.markup import Markup, tag
-from agents.report.numbers import (
-    DASH,
-    count,
-    duration,
-    fixed,
-    interval,
-    percent,
-    significant,
-    with_interval,
-)
-from agents.report.svg import Axis, whisker, whisker_scale
 from agents.statistics.crossed import Estimate
 
 Cell = str
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column: its heading, the cell of a method, and whether it is numbers, a picture or a name."""
-
-    heading: str
-    cell: Callable[[str], Cell]
-    class_: str = "number"
-    note: str = ""
-    """A second, smaller line of the heading."""
-    scale: str = ""
-    """Markup below the heading: the scale of a column of pictures."""
 
 
 def standings_table(analysis: Analysis) -> Markup:
@@ -145,40 +122,7 @@ def _method(analysis: Analysis, heading: str = "Method") -> Column:
 
 
 def _table(caption: str, analysis: Analysis, names: Sequence[str], columns: Sequence[Column]) -> Markup:
-    """Roles are written out because the card layout takes them from the elements."""
-    heads = [
-        tag(
-            "th",
-            column.heading or tag("span", "drawn", class_="hidden"),
-            *([tag("small", column.note)] if column.note else []),
-            column.scale,
-            scope="col",
-            role="columnheader",
-            class_=column.class_,
-        )
-        for column in columns
-    ]
-    rows = []
-    for name in names:
-        cells = [
-            tag(
-                "th" if column.class_ == "name" else "td",
-                column.cell(name),
-                scope="row" if column.class_ == "name" else None,
-                role="rowheader" if column.class_ == "name" else "cell",
-                class_=column.class_,
-                data_label=column.heading or None,
-            )
-            for column in columns
-        ]
-        rows.append(tag("tr", *cells, role="row", class_="judged" if name == analysis.policy else None))
-    return tag(
-        "table",
-        tag("caption", caption),
-        tag("thead", tag("tr", *heads, role="row"), role="rowgroup"),
-        tag("tbody", *rows, role="rowgroup"),
-        role="table",
-    )
+    return table(caption, columns, names, marked=lambda name: name == analysis.policy)
 
 
 def _span(estimates: Sequence[Estimate], marks: tuple[float, float]) -> tuple[float, float]:

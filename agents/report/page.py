@@ -1,20 +1,18 @@
-"""One page for a whole comparison: a single HTML file that needs nothing else, neither network nor scripts."""
+"""One page for a whole comparison."""
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
-from importlib import resources
 
 from agents import decision
 from agents.decision import Verdict
 from agents.kinds import LEARNED
+from agents.page import Markup, Page, tag
+from agents.page.numbers import DASH, significant
 from agents.report import figures, html_tables
 from agents.report.analysis import Analysis, across
 from agents.report.folder import Comparison, Method, Source, Table
-from agents.report.markup import Markup, tag
-from agents.report.numbers import DASH, significant
 from agents.statistics.crossed import RESAMPLES
 from agents.statistics.reliable import STRATIFIED_RESAMPLES
 
@@ -28,48 +26,29 @@ _SIGNS = {"met": "\u2713", "not met": "\u2717", "undecided": "?"}
 
 def render_page(comparison: Comparison, analyses: Sequence[Analysis]) -> str:
     """The HTML of :func:`~agents.report.analysis.analyse`'s results, in the order of the tables."""
-    style = resources.files("agents.report").joinpath("style.css").read_text(encoding="utf-8")
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("link", rel="icon", href="data:,"),
-        tag("title", f"GanBalance comparison: {', '.join(comparison.suites)}"),
-        tag("style", Markup(style)),
-    )
-    body = tag(
-        "body",
-        tag("a", "Skip to the results", href="#verdict", class_="skip"),
-        _header(comparison, analyses),
-        tag(
-            "main",
-            _verdicts(analyses),
-            _notices(comparison),
-            *(_section(one) for one in analyses),
-            _reading(),
-            _provenance(comparison.sources),
-        ),
-    )
-    return f"<!DOCTYPE html>\n{tag('html', head, body, lang='en')}\n"
-
-
-def _header(comparison: Comparison, analyses: Sequence[Analysis]) -> Markup:
-    links = [("#verdict", "Verdict")]
-    links += [(f"#{_anchor(one.table)}", f"{one.table.suite}, {one.table.name}") for one in analyses]
-    links += [("#reading", "How to read this"), ("#provenance", "Provenance")]
-    return tag(
-        "header",
-        tag("p", "GanBalance comparison: ", tag("b", ", ".join(comparison.suites)), class_="kicker"),
-        tag("h1", TITLE),
-        tag("nav", *(tag("a", text, href=href) for href, text in links), aria_label="Contents"),
-    )
-
-
-def _verdicts(analyses: Sequence[Analysis]) -> Markup:
-    parts: list[Markup] = []
+    page = Page(f"GanBalance comparison: {', '.join(comparison.suites)}", TITLE)
+    page.section("Verdict", *_verdicts(analyses))
+    if comparison.notices:
+        page.section("What is missing", tag("ul", *(tag("li", one) for one in comparison.notices)), class_="notices")
     for one in analyses:
-        parts.append(tag("h3", f"{one.table.suite}, {one.table.name}"))
+        page.section(_name(one.table), *_table(one))
+    page.section("How to read this", _reading())
+    page.section("Provenance", *_provenance(comparison.sources))
+    return page.render()
+
+
+def _verdicts(analyses: Sequence[Analysis]) -> list[Markup]:
+    parts = [
+        tag(
+            "p",
+            "The rule was written down in ",
+            tag("code", "agents/decision.py"),
+            " before there were data, and is applied here as it stands.",
+            class_="lead",
+        )
+    ]
+    for one in analyses:
+        parts.append(tag("h3", _name(one.table)))
         if one.policy is None:
             parts.append(tag("p", "Nothing to judge: no learned method has a validation curve."))
         elif not one.verdicts:
@@ -82,19 +61,7 @@ def _verdicts(analyses: Sequence[Analysis]) -> Markup:
     overall = across(analyses)
     if overall is not None:
         parts += [tag("h3", "All suites, free"), _claims([overall])]
-    return tag(
-        "section",
-        tag("h2", "Verdict"),
-        tag(
-            "p",
-            "The rule was written down in ",
-            tag("code", "agents/decision.py"),
-            " before there were data, and is applied here as it stands.",
-            class_="lead",
-        ),
-        *parts,
-        id="verdict",
-    )
+    return parts
 
 
 def _claims(verdicts: Sequence[Verdict]) -> Markup:
@@ -110,16 +77,8 @@ def _claims(verdicts: Sequence[Verdict]) -> Markup:
     return tag("ul", *items, class_="claims")
 
 
-def _notices(comparison: Comparison) -> Markup:
-    if not comparison.notices:
-        return Markup()
-    items = (tag("li", notice) for notice in comparison.notices)
-    return tag("section", tag("h2", "What is missing"), tag("ul", *items), class_="notices", id="missing")
-
-
-def _section(one: Analysis) -> Markup:
+def _table(one: Analysis) -> list[Markup]:
     table = one.table
-    anchor = _anchor(table)
     parts = [
         tag("p", _TERMS.get(table.name, ""), class_="lead"),
         tag("p", _sizes(table)),
@@ -189,7 +148,7 @@ def _section(one: Analysis) -> Markup:
             ),
             intervals,
         ]
-    return tag("section", tag("h2", f"{table.suite}, {table.name}"), *parts, id=anchor, class_="table-section")
+    return parts
 
 
 def _sizes(table: Table) -> str:
@@ -268,10 +227,10 @@ def _reading() -> Markup:
         ),
     )
     items = (part for term, text in entries for part in (tag("dt", term), tag("dd", text)))
-    return tag("section", tag("h2", "How to read this"), tag("dl", *items), id="reading")
+    return tag("dl", *items)
 
 
-def _provenance(sources: Sequence[Source]) -> Markup:
+def _provenance(sources: Sequence[Source]) -> list[Markup]:
     parts = []
     for source in sources:
         rows = [("folder", source.path.resolve().name), ("SHA-256 of the results", source.digest)]
@@ -281,7 +240,7 @@ def _provenance(sources: Sequence[Source]) -> Markup:
         parts.append(
             tag("dl", *(part for name, text in rows for part in (tag("dt", name), tag("dd", text))), class_="facts")
         )
-    return tag("section", tag("h2", "Provenance"), *parts, id="provenance")
+    return parts
 
 
 def _flat(value: object) -> str:
@@ -290,5 +249,5 @@ def _flat(value: object) -> str:
     return str(value)
 
 
-def _anchor(table: Table) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", f"{table.suite} {table.name}".lower()).strip("-")
+def _name(table: Table) -> str:
+    return f"{table.suite}, {table.name}"

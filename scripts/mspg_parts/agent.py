@@ -103,7 +103,7 @@ def read_agent(one: Cell, folder: Path) -> dict[str, Any]:
 
 def read_curves(folder: Path) -> dict[str, dict[str, list[list[float]]]]:
     """``q_values`` and ``actions`` of a run folder: by name ``[[step, value], ...]``."""
-    events = EventAccumulator(str(folder / "tensorboard")).Reload()
+    events = EventAccumulator(str(folder)).Reload()
     found: dict[str, dict[str, list[list[float]]]] = {"q_values": {}, "actions": {}}
     for tag in events.Tags()["scalars"]:
         group, _, name = tag.partition("/")

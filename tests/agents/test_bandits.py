@@ -116,6 +116,20 @@ def test_thompson_has_the_posterior_of_gaussians():
     assert draws.std(0) == pytest.approx([(1 + 3 / noise) ** -0.5, 1.0], rel=0.02)
 
 
+def test_thompson_tells_how_probable_each_arm_is_however_sure_it_has_become():
+    bandit = Thompson(2, 0, prior_mean=0.0, prior_std=1.0, noise_std=0.5)
+    assert Thompson(1, 0).probabilities() == pytest.approx([1.0])
+    pulls = np.repeat([0, 1], 8)
+    for difference in (0.0, 0.2, 2.0, 6.0):
+        bandit = Thompson(2, 0, prior_mean=0.0, prior_std=10.0, noise_std=1.0)
+        bandit.learn(pulls, difference * pulls + np.tile([1.0, -1.0], 8))
+        deviation = np.hypot(*bandit._posterior()[1] ** -0.5)
+        exact = 0.5 * math.erfc(float(np.diff(bandit.values)[0]) / deviation / 2**0.5)
+        assert bandit.probabilities()[0] == pytest.approx(exact, rel=0.25 + difference / 4, abs=1e-20)
+        assert entropy(bandit.probabilities()) > 0, "also where no draw would show the other arm"
+    assert bandit.probabilities()[0] < 1e-15
+
+
 def test_the_gradient_step_is_that_of_the_book():
     bandit = GradientBandit(3, 0, learning_rate=0.5, entropy_weight=0.0)
     bandit.learn(np.array([1]), np.array([2.0]))

@@ -32,13 +32,13 @@ def run(request, tmp_path_factory):
     folder.create()
     env = make_training_env(3, SMALL | {"action_type": action_type})
     model = build_model(algorithm, env, 0, options)
-    writer = SummaryWriter(str(folder.path / "tensorboard"))
+    writer = SummaryWriter(str(folder.path))
     model.set_logger(Logger(None, [RunWriter(writer, folder)]))
     model.learn(96, callback=[ProgressBar(96, 1, enabled=False), GanLogger(writer, picture_every=1000)], log_interval=1)
     writer.close()
     names = env.env.core.codec.action_names
     env.close()
-    events = EventAccumulator(str(folder.path / "tensorboard"), size_guidance={"scalars": 0})
+    events = EventAccumulator(str(folder.path), size_guidance={"scalars": 0})
     events.Reload()
     return request.param, names, folder, events
 

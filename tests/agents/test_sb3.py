@@ -50,6 +50,16 @@ def test_models_are_built_from_their_names(env_for, name):
         assert type(model) is ALGORITHMS[name].cls and model.learning_rate == 1e-3 and model.seed == 3
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", ["dqn", "qrdqn"])
+def test_targets_are_updated_at_every_step_without_a_warning(env_for, name):
+    """An interval of 1 transition, of which two environments make two at once."""
+    assert build_model(name, env_for(name), 0, few(name)).target_update_interval == 2
+    assert build_model(name, env_for(name), 0, {"target_update_interval": 100}).target_update_interval == 100
+    with pytest.raises(ValueError, match=name):
+        build_model(name, env_for(name), 0, {"target_update_interval": "often"})
+
+
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_the_options_stay_as_they_were(env_for, name):
     """Stable-Baselines3 writes into ``policy_kwargs``, which the presets share."""
@@ -59,7 +69,7 @@ def test_the_options_stay_as_they_were(env_for, name):
     assert repr(options) == before
 
 
-@pytest.mark.filterwarnings("ignore:`n_steps=2` is ignored")  # said when a saved model is loaded
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_the_best_policy_of_any_algorithm_is_kept_and_put_back(env_for, name, tmp_path):
     model = build_model(name, env_for(name), 0, few(name))

@@ -154,7 +154,7 @@ def test_sanity_counts_what_is_not_finite(part, lite, monkeypatch):
 
 
 def test_curves_are_read_from_tensorboard(part, tmp_path):
-    writer = SummaryWriter(str(tmp_path / "tensorboard"))
+    writer = SummaryWriter(str(tmp_path))
     for step in (10, 20):
         writer.add_scalar("q_values/lr_g up 1.5", step / 10, step)
         writer.add_scalar("actions/keep", 0.25, step)

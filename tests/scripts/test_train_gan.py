@@ -18,7 +18,7 @@ def run_folder(path):
     """The records of a run: config, statistics by update, evaluation, and TensorBoard's tags."""
     config, evaluation = (json.loads((path / f"{name}.json").read_text()) for name in ("config", "evaluation"))
     rows = [json.loads(line) for line in (path / "stats.jsonl").read_text().splitlines()]
-    events = EventAccumulator(str(path / "tensorboard")).Reload().Tags()
+    events = EventAccumulator(str(path)).Reload().Tags()
     return config, rows, evaluation, events
 
 

@@ -1,4 +1,4 @@
-"""Small charts as inline SVG. Colours are classes of the page's style: one drawing serves light, dark and print.
+"""Small charts as SVG. Colours are classes of the page's style: one drawing serves light, dark and print.
 
 A chart is as wide as a phone and is laid out in a grid, so its text stays readable everywhere.
 """
@@ -6,21 +6,28 @@ A chart is as wide as a phone and is laid out in a grid, so its text stays reada
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import resources
 
-from agents.report.markup import Markup, join, tag
-from agents.report.numbers import short
+from agents.page.markup import Markup, join, tag
+from agents.page.numbers import TIMES, short
 
 WIDTH, HEIGHT = 360.0, 236.0
 COMPACT = (270.0, 172.0)
 """For panels of which there are many."""
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48.0, 12.0, 10.0, 40.0
 
+_FEW = 25
+"""Up to so many points of a plot are shown each."""
+
 SERIES = 8
 """Styles ``s0`` to ``s7``: colour and dash both tell them apart."""
 
 Point = tuple[float, float]
+Key = Sequence[tuple[str, str]]
+"""Of a legend: style and name of each line."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +69,10 @@ class Axis:
         return [(value, self._written(value)) for value in values]
 
     def _written(self, value: float) -> str:
-        if not self.powers_of_ten:
-            return short(float(f"{value:.10g}"))
-        digits = str.maketrans("-0123456789", "\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")
-        return f"10{f'{value:g}'.translate(digits)}"
+        if self.logarithmic and value < 1e-3:
+            mantissa, power = f"{value:.0e}".split("e")
+            return ("" if mantissa == "1" else f"{mantissa}{TIMES}") + _power_of_ten(int(power))
+        return _power_of_ten(value) if self.powers_of_ten else short(float(f"{value:.10g}"))
 
 
 def around(values: Iterable[float], label: str, *, logarithmic: bool = False, powers_of_ten: bool = False) -> Axis:
@@ -86,7 +93,7 @@ class Chart:
         self, title: str, description: str, x: Axis, y: Axis, size: tuple[float, float] = (WIDTH, HEIGHT)
     ) -> None:
         self._title, self._description, self._x, self._y = title, description, x, y
-        self._width, self._height = size
+        self.size = self._width, self._height = size
         self._marks: list[Markup] = []
 
     def line(self, points: Iterable[Point], style: str, name: str = "") -> None:
@@ -118,14 +125,15 @@ class Chart:
         place = self._place_x(x)
         self._marks.append(tag("line", x1=place, x2=place, y1=_TOP, y2=self._height - _BOTTOM, class_=style))
 
+    def drawing(self) -> list[Markup]:
+        """What is within the SVG element."""
+        return [tag("title", self._title), tag("desc", self._description), *self._grid(), *self._marks]
+
     def render(self) -> Markup:
-        """The SVG element."""
+        """The SVG element of a page."""
         return tag(
             "svg",
-            tag("title", self._title),
-            tag("desc", self._description),
-            *self._grid(),
-            *self._marks,
+            *self.drawing(),
             viewBox=f"0 0 {self._width:g} {self._height:g}",
             class_="chart",
             role="img",
@@ -187,6 +195,74 @@ def whisker_scale(axis: Axis, marks: Sequence[float]) -> Markup:
     return tag("svg", *texts, viewBox="0 0 200 16", class_="whisker", aria_hidden="true")
 
 
+def plot(
+    title: str,
+    series: Mapping[str, Iterable[Point]],
+    x_label: str,
+    y_label: str,
+    *,
+    references: Mapping[str, float] | None = None,
+    limits: tuple[float, float] | None = None,
+    logarithmic: bool = False,
+) -> tuple[Chart, Key]:
+    """Curves by name over axes that hold them, and horizontal lines to compare with.
+
+    The y axis goes from 0 up, or between ``limits``, or is ``logarithmic``.
+    """
+    references = references or {}
+    lines = {name: list(points) for name, points in series.items()}
+    places = [place for points in lines.values() for place, _ in points]
+    values = [*(value for points in lines.values() for _, value in points), *references.values()]
+    x_axis = Axis(min([0.0, *places]), max(places, default=0.0) or 1.0, x_label)
+    if limits is not None:
+        y_axis = Axis(*limits, y_label)
+    elif logarithmic:
+        y_axis = around(values, y_label, logarithmic=True)
+    else:
+        y_axis = Axis(0.0, 1.06 * max([value for value in values if 0 < value < math.inf], default=1.0), y_label)
+    chart = Chart(title, f"{y_label} against {x_label}: {', '.join((*lines, *references))}.", x_axis, y_axis)
+    key = [("reference", name) for name in references]
+    for name, value in references.items():
+        chart.line([(x_axis.low, value), (x_axis.high, value)], "reference", name)
+    styles = [f"s{index % SERIES}" for index in range(len(lines))]
+    for style, (name, points) in zip(styles, lines.items(), strict=True):
+        chart.line(points, style, name)
+        if len(points) <= _FEW:
+            for place, value in points:
+                chart.dot(place, value, style)
+    return chart, [*zip(styles, lines, strict=True), *key]
+
+
+def standalone(chart: Chart, key: Key = ()) -> str:
+    """An SVG file of its own, in the light colours, the legend below: for papers and slides."""
+    palette, rules = (
+        resources.files("agents.page").joinpath(name).read_text(encoding="utf-8")
+        for name in ("palette.css", "chart.css")
+    )
+    colours = dict(re.findall(r"--(\w+): ([^;]+);", palette[: palette.index("@media")]))
+    style = re.sub(r"var\(--(\w+)\)", lambda found: colours[found[1]], rules)
+    (width, height), line = chart.size, 18
+    entries = [
+        tag(
+            "g",
+            tag("path", d="M1 5H23", class_=f"line {style}"),
+            tag("text", name, x=30, y=9),
+            transform=f"translate({_LEFT:g} {height + line * index:g})",
+        )
+        for index, (style, name) in enumerate(key)
+    ]
+    whole = f"{width:g} {height + line * len(key):g}"
+    return tag(
+        "svg",
+        tag("style", Markup(style)),
+        tag("rect", width="100%", height="100%", fill=colours["paper"]),
+        *chart.drawing(),
+        *entries,
+        xmlns="http://www.w3.org/2000/svg",
+        viewBox=f"0 0 {whole}",
+    )
+
+
 def legend(entries: Iterable[tuple[str, str]]) -> Markup:
     """``(style, name)`` as a list of swatches."""
     items = (
@@ -204,3 +280,8 @@ def _round_step(rough: float) -> float:
     """1, 2 or 5 times a power of ten, not below ``rough``."""
     power = 10.0 ** math.floor(math.log10(rough))
     return next(step * power for step in (1, 2, 5, 10) if step * power >= rough * (1 - 1e-9))
+
+
+def _power_of_ten(power: float) -> str:
+    digits = str.maketrans("-0123456789", "\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")
+    return f"10{f'{power:g}'.translate(digits)}"

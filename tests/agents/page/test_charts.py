@@ -2,15 +2,16 @@
 
 import math
 import re
+from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agents.page.charts import Axis, Chart, around, plot, standalone, whisker
+from agents.page.markup import Markup, join, tag
+from agents.page.numbers import count, duration, fixed, percent, short, significant, with_interval
 from agents.report.figures import median_curve
-from agents.report.markup import Markup, join, tag
-from agents.report.numbers import count, duration, fixed, percent, short, significant, with_interval
-from agents.report.svg import Axis, Chart, around, whisker
 from agents.statistics.crossed import Estimate
 
 
@@ -70,6 +71,11 @@ def test_ticks_of_logarithmic_axes():
     assert [text for _, text in Axis(0.9, 1.3, "x", logarithmic=True).ticks()] == ["0.9", "1", "1.1", "1.2", "1.3"]
     powers = [text for _, text in Axis(-4.4, -0.8, "x", powers_of_ten=True).ticks()]
     assert powers == ["10\u207b\u2074", "10\u207b\u00b3", "10\u207b\u00b2", "10\u207b\u00b9"]
+    assert [text for _, text in Axis(5e-5, 2e-3, "x", logarithmic=True).ticks()] == [
+        "10\u207b\u2074",
+        "3\u00d710\u207b\u2074",
+        "0.001",
+    ]
     assert Axis(1, 100, "x", logarithmic=True).share(10) == pytest.approx(0.5)
 
 
@@ -96,6 +102,25 @@ def test_charts_say_what_they_show():
     svg = Chart("Title <1>", "What it shows", Axis(0, 1, "x label"), Axis(0, 1, "y label")).render()
     assert "<title>Title &lt;1&gt;</title><desc>What it shows</desc>" in svg
     assert ">x label<" in svg and ">y label<" in svg
+
+
+def test_a_plot_holds_its_curves_from_zero_up():
+    chart, key = plot("t", {"a": iter([(1, 2.0), (10, math.nan)]), "b": [(4, 1.0)]}, "x", "y", references={"c": 4.0})
+    assert key == [("s0", "a"), ("s1", "b"), ("reference", "c")]
+    svg = chart.render()
+    assert "<desc>y against x: a, b, c.</desc>" in svg and ">0<" in svg and ">10<" in svg
+    (level,) = re.findall(r'd="M[\d.]+ ([\d.]+)L[\d.]+ \1" class="line reference"', svg)
+    assert float(level) < 236 / 4, "the reference is near the top"
+    plot("nothing", {"a": []}, "x", "y")[0].render()
+
+
+def test_a_chart_is_a_file_of_its_own():
+    chart, key = plot("t", {"a <1>": [(1, 2.0)], "b": [(4, 1.0)]}, "x", "y")
+    root = ElementTree.fromstring(standalone(chart, key))
+    assert root.tag == "{http://www.w3.org/2000/svg}svg" and root.get("viewBox") == "0 0 360 272"
+    texts = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert texts[-2:] == ["a <1>", "b"], "the legend is in it"
+    assert "var(" not in standalone(chart) and "@media" not in standalone(chart), "any program can show it"
 
 
 def test_a_whisker_lies_where_its_numbers_are():

@@ -1,6 +1,7 @@
-"""The page in a browser: it renders without errors, shows its pictures and fits; marked, and run where Chromium is."""
+"""Pages in a browser: they render without errors, show their pictures and fit; marked, and run where Chromium is."""
 
 import html
+import itertools
 import json
 import re
 import shutil
@@ -14,6 +15,8 @@ pytestmark = [
     pytest.mark.skipif(BROWSER is None, reason="needs Chromium"),
 ]
 WIDTHS = (1280, 390)
+PAGES = ("comparison", "specimen")
+IMAGES, CHARTS = {"comparison": 18, "specimen": 8}, {"comparison": 32, "specimen": 1}
 PROBE = """
 addEventListener("load", () => {
   const frames = [...document.querySelectorAll("iframe")].map(frame => {
@@ -35,12 +38,12 @@ addEventListener("load", () => {
 
 
 @pytest.fixture(scope="module")
-def seen(page, tmp_path_factory):
-    """What the browser made of the page at each width, and what it said."""
+def seen(page, specimen, tmp_path_factory):
+    """What the browser made of each page at each width, and what it said."""
     folder = tmp_path_factory.mktemp("browser")
     frames = "".join(
-        f'<iframe style="width:{width}px;height:900px;border:0" srcdoc="{html.escape(page)}"></iframe>'
-        for width in WIDTHS
+        f'<iframe style="width:{width}px;height:900px;border:0" srcdoc="{html.escape(one)}"></iframe>'
+        for one, width in itertools.product((page, specimen), WIDTHS)
     )
     (folder / "harness.html").write_text(f'<!DOCTYPE html><meta charset="utf-8"><script>{PROBE}</script>{frames}')
     command = (
@@ -63,12 +66,13 @@ def test_there_are_no_errors(seen):
     assert "CONSOLE" not in seen[1]
 
 
-@pytest.mark.parametrize("index", range(len(WIDTHS)), ids=WIDTHS)
-def test_everything_is_there_and_fits(seen, index):
-    frame = seen[0][index]
-    assert frame["width"] == WIDTHS[index]
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("name", PAGES)
+def test_everything_is_there_and_fits(seen, name, width):
+    frame = seen[0][len(WIDTHS) * PAGES.index(name) + WIDTHS.index(width)]
+    assert frame["width"] == width
     assert frame["overflow"] <= 0, "nothing scrolls sideways"
-    assert len(frame["images"]) == 18 and all(frame["images"])
-    assert len(frame["charts"]) == 32 and all(frame["charts"])
+    assert len(frame["images"]) == IMAGES[name] and all(frame["images"])
+    assert len(frame["charts"]) == CHARTS[name] and all(frame["charts"])
     assert frame["tiny"] == 0
     assert frame["loaded"] == []
