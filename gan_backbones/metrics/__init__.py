@@ -1,7 +1,7 @@
 """Metrics: extractors turn images into features, distances turn features into a number."""
 
 from gan_backbones.metrics.extractors import EfficientNetLite0, Extractor, ModuleExtractor, extract, judge
-from gan_backbones.metrics.frechet import GaussianReference, frechet_distance, gaussian_statistics
+from gan_backbones.metrics.frechet import DiagonalReference, GaussianReference, frechet_distance, gaussian_statistics
 from gan_backbones.metrics.inception import InceptionV3
 from gan_backbones.metrics.infinity import Extrapolation, frechet_infinity
 from gan_backbones.metrics.kernel import KernelDistance, kernel_distance
@@ -23,6 +23,7 @@ from gan_backbones.metrics.sliced import fixed_directions, squared_sliced_wasser
 
 __all__ = [
     "MEASURES",
+    "DiagonalReference",
     "EfficientNetDistance",
     "EfficientNetLite0",
     "Extractor",

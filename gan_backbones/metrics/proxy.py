@@ -1,11 +1,12 @@
 """The proxy extractor: a tiny student of EfficientNet-lite0, cheap enough to be asked after every decision.
 
-Frechet distances on its 32 features rank damaged images and young GANs much as the teacher's do; GANs of similar
-quality it ranks less reliably. It serves rewards and nothing else: what it rewards is graded by another judge.
+Distances of the means and deviations of its 32 features (`DiagonalReference`) rank damaged images and young GANs much
+as the teacher's do; GANs of similar quality it ranks less reliably. It serves rewards and nothing else: what it rewards
+is graded by another judge.
 
 The student learns, by regression, the first 32 principal components of the teacher's features on real images, damaged
-ones and those of young GANs. Principal components are an isometry of the subspace, so the squared distances, and with
-them the Frechet distances, keep the teacher's scale up to one common factor.
+ones and those of young GANs. Principal components are an isometry of the subspace, so squared distances keep the
+teacher's scale up to one common factor, and coordinates are nearly uncorrelated to begin with.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from tqdm import tqdm
 from gan_backbones.metrics.damage import DAMAGES, damaged
 from gan_backbones.metrics.extractors import check_images, extract, judge, torch_threads
 from gan_backbones.metrics.young_gans import young_gans
+
+RECIPE = 4
+"""Part of the cache key of every student; raise it whenever a change alters what is distilled or kept of it."""
 
 SIDE = 16
 """Pixels at which the student looks."""

@@ -14,11 +14,11 @@ from gan_backbones.data.cache import cache_folder, load_entry, save_entry
 from gan_backbones.data.dataset import DataError, DataSet
 from gan_backbones.metrics import proxy
 from gan_backbones.metrics.extractors import Extractor, extract, torch_threads
-from gan_backbones.metrics.frechet import GaussianReference
+from gan_backbones.metrics.frechet import DiagonalReference, GaussianReference
 from gan_backbones.metrics.proxy import ProxyExtractor, distil_proxy
 
 VERSION = 3
-"""Part of every cache key; raise it whenever a change in this package alters what is computed."""
+"""Part of every cache key but the proxies'; raise it whenever a change in this package alters what is computed."""
 
 REFERENCE_IMAGES = 4096
 """At most this many real images enter a reference unless more are asked for."""
@@ -28,8 +28,8 @@ _SEED = 0
 
 def load_proxy(
     data_set: DataSet, *, cache_dir: Path | None = None, progress: bool = True
-) -> tuple[ProxyExtractor, GaussianReference]:
-    """The student of a data set and the Gaussian of its features on real images; distilled once, then cached.
+) -> tuple[ProxyExtractor, DiagonalReference]:
+    """The student of a data set and the reference of its features on real images; distilled once, then cached.
 
     Args:
         data_set: images.
@@ -43,17 +43,18 @@ def load_proxy(
         DataError: if the data set does not hold images of 1 or 3 channels.
     """
     _check_data_set(data_set)
-    path = cache_folder(cache_dir) / "metrics" / f"proxy-v{VERSION}-{data_set.fingerprint[:32]}.safetensors"
+    path = cache_folder(cache_dir) / "metrics" / f"proxy-v{proxy.RECIPE}-{data_set.fingerprint[:32]}.safetensors"
     student = ProxyExtractor.empty().eval().requires_grad_(False)
     shapes = {name: tensor.shape for name, tensor in student.state_dict().items()}
-    tensors = _load(path, data_set, {**shapes, **_reference_shapes(proxy.FEATURES)})
+    width = torch.Size([proxy.FEATURES])
+    tensors = _load(path, data_set, {**shapes, "mean": width, "deviation": width})
     if tensors is not None:
         student.load_state_dict({name: tensors[name] for name in shapes})
-        return student, GaussianReference(tensors["mean"], tensors["covariance"])
+        return student, DiagonalReference(tensors["mean"], tensors["deviation"])
     student = distil_proxy(data_set.samples, seed=_SEED, progress=progress)
     with torch_threads(1):
-        reference = GaussianReference.fit(student(real_images(data_set) / 127.5 - 1))
-    _save(path, data_set, {**student.state_dict(), **_reference_tensors(reference)})
+        reference = DiagonalReference.fit(student(real_images(data_set) / 127.5 - 1))
+    _save(path, data_set, {**student.state_dict(), "mean": reference.mean, "deviation": reference.deviation})
     return student, reference
 
 
@@ -121,14 +122,6 @@ def real_images(data_set: DataSet, count: int = REFERENCE_IMAGES) -> Tensor:
         raise ValueError(f"a reference needs at least 2 images, got a count of {count}")
     order = torch.randperm(len(data_set.samples), generator=Generator().manual_seed(_SEED))
     return data_set.samples[order[:count]]
-
-
-def _reference_shapes(width: int) -> dict[str, torch.Size]:
-    return {"mean": torch.Size([width]), "covariance": torch.Size([width, width])}
-
-
-def _reference_tensors(reference: GaussianReference) -> dict[str, Tensor]:
-    return {"mean": reference.mean, "covariance": reference.covariance}
 
 
 def _load(path: Path, data_set: DataSet, shapes: Mapping[str, torch.Size]) -> dict[str, Tensor] | None:

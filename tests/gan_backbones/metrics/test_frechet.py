@@ -10,7 +10,7 @@ from scipy.linalg import sqrtm
 from torch import Tensor
 from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 
-from gan_backbones.metrics import GaussianReference, frechet_distance, gaussian_statistics
+from gan_backbones.metrics import DiagonalReference, GaussianReference, frechet_distance, gaussian_statistics
 
 
 def draw(*shape: int, seed: int = 0) -> Tensor:
@@ -215,3 +215,30 @@ class TestGaussianReference:
             GaussianReference.fit(torch.zeros(2, 3, 4))
         with pytest.raises(ValueError, match="n, 4"):
             GaussianReference.fit(draw(9, 4)).distance(draw(9, 5))
+
+
+class TestDiagonalReference:
+    def test_equals_the_frechet_distance_of_diagonal_gaussians(self) -> None:
+        one, other = draw(50, 5, seed=70) * 2 + 1, draw(40, 5, seed=71)
+        (mean_a, cov_a), (mean_b, cov_b) = (gaussian_statistics(features) for features in (one, other))
+        diagonals = [covariance.diagonal().diag() for covariance in (cov_a, cov_b)]
+        expected = frechet_distance(mean_a, diagonals[0], mean_b, diagonals[1])
+        distance, spread = DiagonalReference.fit(other).distance(one)
+        torch.testing.assert_close(distance, expected, rtol=1e-10, atol=1e-12)
+        torch.testing.assert_close(spread, (cov_a.trace() / cov_b.trace()).sqrt(), rtol=1e-10, atol=1e-12)
+
+    def test_is_never_above_the_distance_with_all_correlations(self) -> None:
+        for seed in range(5):
+            one, other = (draw(60, 6, seed=seed + k) @ draw(6, 6, seed=seed + k + 50) for k in (80, 90))
+            assert DiagonalReference.fit(other).distance(one)[0] <= GaussianReference.fit(other).distance(one)
+
+    def test_rows_are_independent_and_not_finite_ones_are_infinitely_far(self) -> None:
+        populations = torch.stack([draw(20, 3, seed=seed) for seed in (75, 76, 77)])
+        populations[1, 4, 2] = torch.nan
+        reference = DiagonalReference.fit(draw(20, 3, seed=78))
+        distance, _ = reference.distance(populations)
+        assert distance[1] == torch.inf
+        for row in (0, 2):
+            torch.testing.assert_close(distance[row], reference.distance(populations[row])[0])
+        own, _ = DiagonalReference.fit(populations[0]).distance(populations[0])
+        assert own == 0 < distance[0]

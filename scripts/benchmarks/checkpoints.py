@@ -1,0 +1,110 @@
+"""GANs of all qualities - young and old, well tuned, collapsed, diverged - and what slow judges say of them.
+
+The judges' verdicts take minutes per data set and do not depend on the proxy that is compared with them, so they are
+computed once and cached.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+
+from gan_backbones import GanPopulation, ReplicaSetup, build
+from gan_backbones.data import DataSet
+from gan_backbones.data.cache import cache_folder, load_or_compute
+from gan_backbones.metrics import EfficientNetLite0, extract, load_reference, name_number
+from gan_backbones.metrics.references import VERSION
+from gan_env import Task
+from gan_env.quality import cached_data, make_grader
+
+AGES = (50, 150, 500, 1500)
+"""Updates after which a GAN is judged; an episode of the suites has 300."""
+
+JUDGE_IMAGES = 1000
+"""Images of each checkpoint that EfficientNet-lite0 at 128 pixels looks at."""
+
+_VERDICT = "verdict "  # before the names of these tensors in the cache
+_ANY, _TUNED = ((-5.0, -1.5), (-5.0, -1.5)), ((-3.5, -2.5), (-3.0, -1.5))  # log10 of lr_g and lr_d
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """m = GANs x ages checkpoints; the ages of one GAN stand ``gans`` rows apart."""
+
+    images: Tensor
+    """(m, proxy_samples, C, H, W) uint8, drawn apart from those that were judged; zeros where not finite."""
+    finite: Tensor
+    """(m,) whether all of its images were finite."""
+    rates: Tensor
+    """(m, 2): lr_g and lr_d."""
+    ages: Tensor
+    """(m,) updates."""
+    verdicts: dict[str, Tensor]
+    """(m,) float64 by the metric's full name; lower is better, infinite where not finite."""
+
+
+def load_checkpoints(task: Task, gans: int, seed: int, *, progress: bool = True) -> Checkpoints:
+    """The checkpoints of a task's kind of GAN, computed or read from the cache.
+
+    The first half of the GANs have rates log-uniform over all that a suite starts from, the others over a smaller
+    range in which training mostly goes well: lr_g in [10^-3.5, 10^-2.5], lr_d in [10^-3, 10^-1.5].
+    """
+    data = cached_data(task.data, task.resolution, None, progress)
+    network = (task.backbone, task.backbone_options, task.batch_size, task.loss)
+    counts = (gans, seed, task.proxy_samples, JUDGE_IMAGES, task.grade_samples)
+    recipe = {"version": VERSION, "data": data.fingerprint, "plan": repr((network, counts, AGES, _ANY, _TUNED))}
+    path = cache_folder() / "metrics" / f"checkpoints-{task.data}-{task.resolution}-{gans}-{seed}.safetensors"
+    tensors = load_or_compute(path, recipe, lambda: _compute(task, data, gans, seed, progress))
+    verdicts = {name[len(_VERDICT) :]: values for name, values in tensors.items() if name.startswith(_VERDICT)}
+    return Checkpoints(tensors["images"], tensors["finite"].bool(), tensors["rates"], tensors["ages"], verdicts)
+
+
+def _compute(task: Task, data: DataSet, gans: int, seed: int, progress: bool) -> dict[str, Tensor]:
+    population = GanPopulation(
+        lambda: build(task.backbone, data.sample_shape, **dict(task.backbone_options)),
+        gans,
+        batch_size=task.batch_size,
+        loss=task.loss,
+    )
+    population.reset(range(gans), [ReplicaSetup(1000 * seed + row, data) for row in range(gans)])
+    rates = _draw_rates(gans, Generator().manual_seed(seed))
+    judge = EfficientNetLite0(128, batch_size=32)  # a third faster than 128 on a CPU
+    reference = load_reference(data, judge, progress=progress)
+    grader = make_grader(data, task.grade_samples, torch.device("cpu"), progress=progress)
+    shown, finite, by_judge, by_grader, age = [], [], [], [], 0
+    for target in AGES:
+        population.update({"lr_g": rates[:, 0], "lr_d": rates[:, 1]}, target - age)
+        age = target
+        judged = population.sample(JUDGE_IMAGES)
+        features = extract(judge, _to_bytes(judged).flatten(0, 1), progress=progress, label=f"{task.data}, age {age}")
+        distances = torch.stack([reference.distance(row) for row in features.unflatten(0, judged.shape[:2])])
+        usable = judged.isfinite().flatten(1).all(1)
+        by_judge.append(torch.where(usable, distances, torch.inf))
+        by_grader.append(grader.grade(judged[:, : task.grade_samples]))
+        fresh = population.sample(task.proxy_samples)
+        shown.append(_to_bytes(fresh))
+        finite.append(fresh.isfinite().flatten(1).all(1))
+    population.close()
+    return {
+        "images": torch.cat(shown),
+        "finite": torch.cat(finite).to(torch.uint8),
+        "rates": rates.repeat(len(AGES), 1),
+        "ages": torch.tensor(AGES).repeat_interleave(gans),
+        _VERDICT + name_number("FD", judge, JUDGE_IMAGES): torch.cat(by_judge),
+        _VERDICT + grader.metric: torch.cat(by_grader),
+    }
+
+
+def _draw_rates(gans: int, rng: Generator) -> Tensor:
+    """(gans, 2)."""
+    ranges = torch.tensor([_ANY if row < gans // 2 else _TUNED for row in range(gans)])  # (gans, 2, 2)
+    low, high = ranges.unbind(-1)
+    return 10 ** (low + (high - low) * torch.rand(gans, 2, generator=rng))
+
+
+def _to_bytes(samples: Tensor) -> Tensor:
+    """Images as picture files would hold them; not finite ones are black."""
+    finite = samples.isfinite().flatten(2).all(2)[..., None, None, None]
+    return torch.where(finite, (samples.clamp(-1, 1) * 127.5 + 127.5).round(), 0).to(torch.uint8)
