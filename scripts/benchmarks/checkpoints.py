@@ -41,8 +41,10 @@ class Checkpoints:
     """(m, 2): lr_g and lr_d."""
     ages: Tensor
     """(m,) updates."""
+    tuned: Tensor
+    """(m,) whether the GAN is one of those at rates with which training mostly goes well."""
     verdicts: dict[str, Tensor]
-    """(m,) float64 by the metric's full name; lower is better, infinite where not finite."""
+    """(m,) float64 by the metric's full name; lower is better, infinite where not finite. The slowest judge's first."""
 
 
 def load_checkpoints(task: Task, gans: int, seed: int, *, progress: bool = True) -> Checkpoints:
@@ -58,7 +60,8 @@ def load_checkpoints(task: Task, gans: int, seed: int, *, progress: bool = True)
     path = cache_folder() / "metrics" / f"checkpoints-{task.data}-{task.resolution}-{gans}-{seed}.safetensors"
     tensors = load_or_compute(path, recipe, lambda: _compute(task, data, gans, seed, progress))
     verdicts = {name[len(_VERDICT) :]: values for name, values in tensors.items() if name.startswith(_VERDICT)}
-    return Checkpoints(tensors["images"], tensors["finite"].bool(), tensors["rates"], tensors["ages"], verdicts)
+    tuned = (torch.arange(gans) >= gans // 2).repeat(len(AGES))
+    return Checkpoints(tensors["images"], tensors["finite"].bool(), tensors["rates"], tensors["ages"], tuned, verdicts)
 
 
 def _compute(task: Task, data: DataSet, gans: int, seed: int, progress: bool) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,13 +31,16 @@ from benchmarks.plain import BareLoop
 from benchmarks.population import flops_per_update
 from gan_backbones import GanPopulation, ReplicaSetup, build
 from gan_backbones.files import write_atomically
+from gan_backbones.metrics import DiagonalReference
 from gan_backbones.metrics.damage import damaged
 from gan_backbones.metrics.references import real_images
 from gan_env import Task, get_suite
 from gan_env.quality import Proxy, cached_data, make_proxy
+from gan_env.render import image_grid
 
 _COLLAPSED = 0.1  # of the data's spread
 _BLUR = 0.4  # strength of `gan_backbones.metrics.damage`: a Gaussian of about one pixel in sixteen
+_SHOWN_EVERY, _SHOWN = 4, 12  # of the GANs in order, and images of each, in the picture of the rankings
 _LIMITS = {"all": 0.90, "better half": 0.75}
 
 
@@ -58,6 +62,8 @@ class ProxyOptions:
     """File for the record."""
     plot: Path | None = None
     """File for a scatter plot."""
+    ranking: Path | None = None
+    """File for a picture of the GANs from best to worst, by each judge and by the proxy."""
     progress: bool = True
     """Show progress bars."""
 
@@ -67,11 +73,9 @@ def run(options: ProxyOptions) -> None:
     torch.set_num_threads(1)
     if options.gans < 2 or options.draws < 2:
         raise ValueError(f"--gans and --draws must be at least 2, not {options.gans} and {options.draws}")
-    suite = get_suite("faces").tasks[0]
-    record = {
-        name: examine(replace(suite, data=name, resolution=options.resolution), options)
-        for name in options.data.split(",")
-    }
+    faces = get_suite("faces").tasks[0]
+    tasks = {name: replace(faces, data=name, resolution=options.resolution) for name in options.data.split(",")}
+    record = {name: examine(task, options) for name, task in tasks.items()}
     Console().print(agreement_table(record))
     Console().print(reward_table(record))
     if options.json is not None:
@@ -80,6 +84,9 @@ def run(options: ProxyOptions) -> None:
     if options.plot is not None:
         options.plot.parent.mkdir(parents=True, exist_ok=True)
         draw(record).savefig(options.plot, dpi=90)
+    if options.ranking is not None:
+        options.ranking.parent.mkdir(parents=True, exist_ok=True)
+        draw_ranking(record, tasks, options).savefig(options.ranking, dpi=90)
 
 
 def examine(task: Task, options: ProxyOptions) -> dict[str, Any]:
@@ -88,12 +95,18 @@ def examine(task: Task, options: ProxyOptions) -> dict[str, Any]:
     data = cached_data(task.data, task.resolution, None, options.progress)
     proxy = make_proxy(data, task.proxy_samples, torch.device("cpu"), progress=options.progress)
     distance, spread = measured(proxy, checkpoints)
+    reference = DiagonalReference.fit(real_images(data).flatten(1) / 127.5 - 1)
+    pixels = reference.distance(checkpoints.images.flatten(2) / 127.5 - 1)[0]
+    pixels = torch.where(checkpoints.finite, pixels, torch.inf)
     return {
         "proxy": proxy.name,
         "checkpoints": len(distance),
         "not finite": int((~checkpoints.finite).sum()),
         "collapsed": int((checkpoints.finite & (spread < _COLLAPSED)).sum()),
         "spearman": {name: agreement(distance, verdict) for name, verdict in checkpoints.verdicts.items()},
+        "spearman of pixels": {name: agreement(pixels, verdict) for name, verdict in checkpoints.verdicts.items()},
+        "spearman of the judges": agreement(*reversed(checkpoints.verdicts.values())),
+        "spearman with age": {name: of_age(checkpoints, verdict) for name, verdict in checkpoints.verdicts.items()},
         "noise": reward_noise(task, proxy, options),
         "one image worse than a blurry crowd": one_image_worse(real_images(data, 1024), proxy, task.proxy_samples),
         "flops share": flops_share(task, proxy),
@@ -125,6 +138,14 @@ def agreement(distance: Tensor, verdict: Tensor) -> dict[str, float]:
         "all": float(spearmanr(distance, verdict).statistic),
         "better half": float(spearmanr(distance[better], verdict[better]).statistic),
     }
+
+
+def of_age(checkpoints: Checkpoints, verdict: Tensor) -> float:
+    """Rank correlation of a verdict with the updates made, over GANs at rates with which training mostly goes well.
+
+    A judge that sees what training achieves is far below zero.
+    """
+    return float(spearmanr(checkpoints.ages[checkpoints.tuned], verdict[checkpoints.tuned]).statistic)
 
 
 def reward_noise(task: Task, proxy: Proxy, options: ProxyOptions) -> dict[str, float]:
@@ -231,4 +252,22 @@ def draw(record: dict[str, Any]) -> Figure:
             axis.set_ylabel("proxy", fontsize=8)
             axis.tick_params(which="both", labelsize=7)
     axes[0, 0].legend(fontsize=7)
+    return figure
+
+
+def draw_ranking(record: dict[str, Any], tasks: Mapping[str, Task], options: ProxyOptions) -> Figure:
+    """Samples of every fourth GAN in the order of each judge and of the proxy; a row for each data set."""
+    orders = [*next(iter(record.values()))["spearman"], "proxy"]
+    figure = Figure(figsize=(3.6 * len(orders), 4.2 * len(record)), layout="constrained")
+    axes = figure.subplots(len(record), len(orders), squeeze=False)
+    for line, (name, one) in enumerate(record.items()):
+        images = load_checkpoints(tasks[name], options.gans, options.seed, progress=options.progress).images
+        for axis, order in zip(axes[line], orders, strict=True):
+            values = torch.tensor([math.inf if value is None else value for value in one["rows"][order]])
+            chosen = images[values.argsort()[::_SHOWN_EVERY], :_SHOWN] / 127.5 - 1
+            axis.imshow(image_grid(chosen.flatten(0, 1), _SHOWN), interpolation="nearest")
+            axis.set_title(f"{name}: {order}", fontsize=8)
+            axis.set_xticks([])
+            axis.set_yticks([])
+        axes[line, 0].set_ylabel("best above, worst below")
     return figure

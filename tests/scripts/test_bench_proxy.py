@@ -46,7 +46,7 @@ def test_the_record_and_what_is_kept(bench, monkeypatch, run_script, tmp_path: P
     small = DistillationBudget(teacher_images=64, gans=1, images_per_age=8, steps=4, batch_size=16)
     monkeypatch.setattr(references, "distil_proxy", functools.partial(distil_proxy, budget=small))
     arguments = ("proxy", "--data", "digits", "--gans", "3", "--draws", "2", "--json", "proxy.json", "--no-progress")
-    assert run_script("bench", *arguments, "--plot", "plots/proxy.png") == 0
+    assert run_script("bench", *arguments, "--plot", "plots/proxy.png", "--ranking", "plots/order.png") == 0
     found = json.loads((tmp_path / "proxy.json").read_text())["data"]["digits"]
     assert found["checkpoints"] == 6 and found["rows"]["updates"] == [1, 1, 1, 3, 3, 3]
     judges = ["FD efficientnet-lite0@32/1, n=6", "FD efficientnet-lite0@64/6, n=256"]
@@ -54,7 +54,8 @@ def test_the_record_and_what_is_kept(bench, monkeypatch, run_script, tmp_path: P
     assert all(len(found["rows"][judge]) == 6 for judge in judges)
     assert found["noise"]["noise"] > 0 and found["noise"]["mean size"] > 0
     assert 0 < found["flops share"] < 2 and 0 <= found["one image worse than a blurry crowd"] <= 1
-    assert (tmp_path / "plots" / "proxy.png").stat().st_size > 5000
+    for picture in ("proxy.png", "order.png"):
+        assert (tmp_path / "plots" / picture).stat().st_size > 5000
 
     monkeypatch.setattr(checkpoints, "_compute", None)  # the verdicts are not asked for twice
     assert run_script("bench", *arguments) == 0
