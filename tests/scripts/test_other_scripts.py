@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from agents.bandits import BANDITS
@@ -75,3 +76,30 @@ def test_the_benchmark_of_latents_writes_its_record(tmp_path: Path, checkpoint: 
         [sys.executable, str(script), "latent", "--parts", "regret"], cwd=tmp_path, capture_output=True, text=True
     )
     assert wrong.returncode == 2 and "needs a trained GAN" in wrong.stderr
+
+
+def test_the_tradeoff_of_ral_pairs_each_run_with_its_own_start(run_script, tmp_path, capsys):
+    def write(name, weight, seed, distance, bits):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(
+            json.dumps({"options": {"seed": seed, "ral": {"likelihood_weight": weight}}})
+        )
+        models = {"ml": {"frechet_distance": 200, "bits_per_code": 2}}
+        models["ral"] = {"frechet_distance": distance, "bits_per_code": bits}
+        results = {"autoencoder": {"frechet_distance": 150}, "models": models}
+        (tmp_path / name / "evaluation.json").write_text(json.dumps(results))
+
+    write("a", 2, 0, 180, 2.02)
+    write("b", 2, 1, 190, 1.98)
+    write("c", 0.5, 0, 210, 2.1)
+    assert run_script("ral_tradeoff", "a", "b", "c", "--json", "out.json", "--plot", "new/out.png") == 0
+    assert "-7.5% (-10.0% to -5.0%)" in capsys.readouterr().out
+    first = json.loads((tmp_path / "out.json").read_text())["runs"][0]
+    assert (first["weight"], first["seed"]) == (0.5, 0)
+    assert first["distance"] == pytest.approx(0.05) and first["bits"] == pytest.approx(0.05)
+    assert first["room"] == pytest.approx(-0.25)
+    assert (tmp_path / "new" / "out.png").stat().st_size > 5000
+    assert run_script("ral_tradeoff", "a", "missing") == 2
+    write("d", 2, 0, 180, 2.02)
+    assert run_script("ral_tradeoff", "a", "d") == 2
+    assert "two runs have likelihood weight 2 and seed 0" in capsys.readouterr().err
