@@ -21,15 +21,16 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Interruption:
-    """Within this context the first SIGINT or SIGTERM is only noted; a second one raises :class:`Interrupted` at once.
+    """Within this context the first SIGINT or SIGTERM is only noted; a second one raises :class:`Interrupted` at once,
+    unless it is ``patient``.
 
     ``with Interruption() as interruption:`` around the run, :attr:`requested` or :meth:`check` at every place where it
     can stop. What the signals did before is restored at the end. Outside of the main thread, where Python takes no
     signals, nothing is ever requested.
     """
 
-    def __init__(self, hint: str = "stopping as soon as the work in hand is saved; again to stop at once") -> None:
-        self._hint = hint
+    def __init__(self, *, patient: bool = False) -> None:
+        self._patient = patient
         self._number: int | None = None
         self._before: dict[signal.Signals, Any] = {}
 
@@ -54,7 +55,9 @@ class Interruption:
         self._before = {}
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self._number is not None:
+        if self._number is None:
+            self._number = number
+            if not self._patient:
+                print("\nstopping where nothing is lost; again to stop at once", file=sys.stderr, flush=True)
+        elif not self._patient:
             raise Interrupted(number)
-        self._number = number
-        print(f"\n{self._hint}", file=sys.stderr, flush=True)
