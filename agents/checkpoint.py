@@ -19,8 +19,9 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,15 +51,26 @@ class Checkpoints:
 
     ``settings`` (JSON-able) say which run it is: checkpoints of a run with other settings are refused. ``every`` is the
     number of seconds between two checkpoints, 0 for one at every offer; by default :data:`EVERY`, or more, so that
-    :data:`LARGEST_SHARE` is kept. Raises ``ValueError`` for a negative number.
+    :data:`LARGEST_SHARE` is kept. ``growing`` are files that the run appends to, and folders of such files:
+    :meth:`load` cuts them back to what they were when the checkpoint was saved, so that nothing is written twice.
+    Raises ``ValueError`` for a negative number.
     """
 
-    def __init__(self, folder: Path, settings: Mapping[str, Any], every: float | None = None, keep: int = 2) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        settings: Mapping[str, Any],
+        every: float | None = None,
+        growing: Sequence[Path] = (),
+        keep: int = 2,
+    ) -> None:
         if every is not None and not every >= 0:
             raise ValueError(f"seconds between checkpoints must be at least 0, not {every}")
         self.folder = folder
-        self._settings: dict[str, Any] = json.loads(json.dumps(dict(settings), default=str))
+        self.settings: dict[str, Any] = json.loads(json.dumps(dict(settings), default=str))
+        """As JSON has them."""
         self._every = every
+        self._growing = tuple(growing)
         self._keep = keep
         self._begun = self._last = time.monotonic()
         self._costs: list[float] = []
@@ -75,14 +87,15 @@ class Checkpoints:
 
     def save(self, step: int, state: Callable[[], Tree]) -> Path:
         """Write a checkpoint whole, then remove all but the newest ones, and any of later steps, which a run that went
-        on from an earlier one has no use for.
+        on from an earlier one has no use for. ``state`` has to flush what it wrote to the growing files.
 
         Raises ``OSError``, in one line, where it cannot be written, e.g. on a full disk; the earlier ones stay.
         """
         begun = time.monotonic()
         path = self.folder / f"step-{step:012d}.safetensors"
         try:
-            write_tree(path, state(), {"step": step, "settings": self._settings})
+            tree = state()
+            write_tree(path, tree, {"step": step, "settings": self.settings, "sizes": self._sizes()})
         except OSError as error:
             kept = [one.name for one in self._paths()]
             rest = f"the last good one, {kept[-1]}, is whole" if kept else "there is no earlier one"
@@ -97,11 +110,11 @@ class Checkpoints:
         return path
 
     def load(self, say: Callable[[str], None]) -> Checkpoint | None:
-        """The newest checkpoint that is whole; none where none was ever saved.
+        """The newest checkpoint that is whole; none where none was ever saved, and the run begins anew.
 
-        ``say`` is told in one sentence of each that is not. Removes what a killed run left half-written; nobody else
-        may be writing. Raises ``ValueError``, in one line, where none is whole or the newest is of a run with other
-        settings.
+        ``say`` is told in one sentence of each that is not. Cuts the growing files back and removes what a killed run
+        left half-written: to be called before anything is opened, and nobody else may be writing. Raises
+        ``ValueError``, in one line, where none is whole or the newest is of a run with other settings.
         """
         for temporary in self.folder.glob(".*.tmp"):
             temporary.unlink(missing_ok=True)
@@ -109,17 +122,22 @@ class Checkpoints:
         for path in reversed(self._paths()):
             try:
                 tree, about = read_tree(path)
-                step, settings = int(about["step"]), dict(about["settings"])
+                step, settings, sizes = int(about["step"]), dict(about["settings"]), dict(about["sizes"])
             except (KeyError, TypeError, ValueError) as error:
                 refused.append(f"checkpoint {path} is not used: {error}")
                 say(refused[-1])
                 continue
-            for name in sorted(settings.keys() | self._settings.keys()):
-                if (saved := settings.get(name)) != (own := self._settings.get(name)):
-                    raise ValueError(f"checkpoint {path} is of a run with {name} {saved!r}, not {own!r}")
+            for name in sorted(settings.keys() | self.settings.keys()):
+                if (saved := settings.get(name)) != (own := self.settings.get(name)):
+                    raise ValueError(
+                        f"checkpoint {path} is of a run with {name} {saved!r}, not {own!r}; "
+                        f"remove {self.folder} to begin anew"
+                    )
+            self._cut_back(sizes)
             return Checkpoint(step, tree, path)
         if refused:
             raise ValueError(f"none of the checkpoints in {self.folder} is whole; remove it to begin anew")
+        self._cut_back({})
         return None
 
     def clear(self) -> None:
@@ -142,6 +160,25 @@ class Checkpoints:
             return elapsed >= self._every
         slowest = max(self._costs, default=0.0)
         return elapsed >= max(EVERY, slowest / LARGEST_SHARE)
+
+    def _sizes(self) -> dict[str, int]:
+        """Bytes of each growing file."""
+        return {self._name(path): path.stat().st_size for path in self._files()}
+
+    def _cut_back(self, sizes: Mapping[str, int]) -> None:
+        for path in self._files():
+            size = sizes.get(self._name(path))
+            if size is None:
+                path.unlink()
+            elif path.stat().st_size > size:
+                os.truncate(path, size)
+
+    def _files(self) -> list[Path]:
+        inside = [path for folder in self._growing for path in folder.rglob("*") if path.is_file()]
+        return [path for path in self._growing if path.is_file()] + inside
+
+    def _name(self, path: Path) -> str:
+        return os.path.relpath(path, self.folder)
 
     def _paths(self) -> list[Path]:
         """From the earliest step to the latest."""

@@ -59,7 +59,7 @@ def merge(new: _T, old: _T, rows: Sequence[int]) -> _T:
     if isinstance(new, Tensor) and isinstance(old, Tensor):
         if len(rows) == len(old):
             return new
-        merged = old.clone()
+        merged: Any = old.clone()
         merged[list(rows)] = new[list(rows)]
         return merged
     names = [field.name for field in dataclasses.fields(new)]  # type: ignore[arg-type]

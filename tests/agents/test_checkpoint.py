@@ -13,22 +13,7 @@ from agents.checkpoint import Checkpoints
 from agents.interruption import Interrupted, Interruption
 from agents.tree_file import read_tree, write_tree
 from gan_backbones.tensor_file import read_tensors, write_tensors
-
-
-def same(one, other):
-    """Equal in type and, to the bit, in value."""
-    assert type(one) is type(other)
-    if isinstance(one, dict):
-        return list(one) == list(other) and all(map(same, one.values(), other.values()))
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(same, one, other))
-    if isinstance(one, torch.Tensor):
-        contents = [value.contiguous().flatten().view(torch.uint8) for value in (one, other)]
-        return one.dtype == other.dtype and one.shape == other.shape and torch.equal(*contents)
-    if isinstance(one, np.ndarray | np.generic):
-        return one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes()
-    return one == other or (one != one and other != other)
-
+from tests.agents.trees import differences
 
 shared = torch.arange(6.0).reshape(2, 3)
 TREE = {
@@ -61,7 +46,7 @@ TREE = {
 def test_what_was_written_comes_back(tmp_path):
     write_tree(tmp_path / "tree", TREE, {"step": 3})
     tree, about = read_tree(tmp_path / "tree")
-    assert same(tree, TREE)
+    assert differences(tree, TREE) == []
     assert about == {"step": 3}
     tree["arrays"][0][...] = 1  # and is ours to change
     generator = np.random.default_rng(1)
@@ -164,6 +149,24 @@ def test_what_a_killed_run_left_half_written_is_removed(tmp_path):
     (tmp_path / ".step-000000000002.safetensors.abc.tmp").write_bytes(b"half")
     assert checkpoints.load(pytest.fail).step == 1
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_growing_files_are_cut_back(tmp_path):
+    log, events = tmp_path / "log", tmp_path / "events"
+    checkpoints = Checkpoints(tmp_path / "checkpoints", {}, growing=[log, events])
+    events.mkdir()
+    log.write_text("one\n")
+    (events / "first").write_text("1")
+    checkpoints.save(1, lambda: None)
+    log.write_text("one\ntwo\ntor")
+    (events / "first").write_text("12")
+    (events / "second").write_text("3")
+    checkpoints.load(pytest.fail)
+    assert log.read_text() == "one\n"
+    assert {path.name: path.read_text() for path in events.iterdir()} == {"first": "1"}
+    checkpoints.clear()
+    assert checkpoints.load(pytest.fail) is None
+    assert not log.exists() and not any(events.iterdir()), "without a checkpoint all is done again"
 
 
 def test_the_clock_decides(tmp_path, monkeypatch):
