@@ -22,7 +22,7 @@ from agents.sb3 import ChooseByValidation, build_model, make_training_env
 from agents.tree_file import Tree
 from gan_env import EnvConfig, GanInstance
 
-_OF_THE_MACHINE = ("cache_dir", "progress")
+OF_THE_MACHINE = ("cache_dir", "progress")
 """Options of the environment that change nothing."""
 
 
@@ -83,7 +83,7 @@ class PolicyTraining:
             "seed": self.model.seed,
             "timesteps": total_timesteps,
             "validations": validations,
-        } | {f"option {name}": value for name, value in environment.items() if name not in _OF_THE_MACHINE}
+        } | {f"option {name}": value for name, value in environment.items() if name not in OF_THE_MACHINE}
 
     def learn(
         self,

@@ -1,8 +1,8 @@
 """Compare methods of steering GANs: prepare each with the same budget, play it on the test instances, write it down.
 
 A cell is one method on one table with one seed; cells run side by side, one on each core. A finished cell is never run
-again: name the same --run-dir to go on after an interruption, or with more methods, tables or seeds. docs/comparison.md
-tells the protocol.
+again, and one that was learning goes on from its last checkpoint: name the same --run-dir to go on after an
+interruption, or with more methods, tables or seeds. docs/comparison.md tells the protocol.
 
 Example: python scripts/compare.py --suite ring --seeds 3
 Example: python scripts/compare.py --suite ring --table rescue,free --methods noop,best_static,ppo,ppo[reward=terminal]

@@ -34,7 +34,7 @@ from agents.report import comparison_table, evaluation_json, one_sided_warning
 from agents.run_folder import RunFolder, provenance
 from agents.sb3 import check_action_type
 from agents.statistics import Summary, summarise
-from agents.training import PolicyTraining
+from agents.training import OF_THE_MACHINE, PolicyTraining
 from gan_backbones.threads import available_cores
 from gan_env import ActionCodec, EnvConfig, GanInstance, get_suite
 from gan_env.spaces import action_space
@@ -122,6 +122,7 @@ def begun_with(path: Path) -> Options:
     """The options of the run in the folder ``path``."""
     content = RunFolder.existing(path).read_json("config.json")
     try:
+        content["environment"]["workers"]
         given = {name: value for name, value in content["options"].items() if name not in FREE}
         for name in ("data_dir", "cache_dir"):
             given[name] = None if given[name] is None else Path(given[name])
@@ -193,12 +194,19 @@ def train(options: Options) -> None:
 def note_continuation(folder: RunFolder, record: Mapping[str, Any], console: Console) -> None:
     """Add to ``config.json`` that the run goes on. Raises ``ValueError`` where it would go on differently."""
     begun, now = folder.read_json("config.json"), json.loads(json.dumps(record, default=str))
-    for name in ("total_timesteps", "num_envs", "environment", "algorithm", "suite_settings"):
-        if begun.get(name) != now[name]:
-            raise ValueError(
-                f"this program's defaults are no longer those that {folder.path} was begun with ({name}); "
-                f"go on with its version {begun.get('git_commit')}, or begin another run"
-            )
+
+    def decisive(record: Mapping[str, Any]) -> dict[str, Any]:
+        environment = {name: value for name, value in record["environment"].items() if name not in OF_THE_MACHINE}
+        others = ("total_timesteps", "num_envs", "algorithm", "suite_settings")
+        return {"environment": environment} | {name: record.get(name) for name in others}
+
+    before, after = decisive(begun), decisive(now)
+    changed = [name for name in after if before[name] != after[name]]
+    if changed:
+        raise ValueError(
+            f"this program's defaults are no longer those that {folder.path} was begun with ({', '.join(changed)}); "
+            f"go on with its version {begun.get('git_commit')}, or begin another run"
+        )
     if begun.get("git_commit") != now["git_commit"]:
         console.print(
             f"{folder.path} was begun by another version of this program; see its config.json", style="yellow"
