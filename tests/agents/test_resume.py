@@ -16,13 +16,13 @@ from agents.training import PolicyTraining
 from gan_env import SUITES, EnvConfig, Suite, instances
 from tests.agents.trees import differences
 
-STEPS, VALIDATIONS = 60, 3
+STEPS, VALIDATIONS = 40, 3
 BRIEF = {
     "learning_starts": 10,
     "batch_size": 5,
     "gradient_steps": 1,
     "n_epochs": 2,
-    "buffer_size": 40,  # less than there is to remember
+    "buffer_size": 24,  # so that it is full, and written over, before the stop
     "policy_kwargs": {"net_arch": [8]},
 }
 ROLLOUT = 5
@@ -35,6 +35,10 @@ CASES = {name: (name, {}) for name in ALGORITHMS} | {
     "ppo with state-dependent noise": ("ppo", {"use_sde": True, "action_type": "continuous"}),
     "sac with state-dependent noise": ("sac", {"use_sde": True}),
 }
+
+
+STOPS = {True: (4, 30), False: (15, 28)}
+"""By whether the algorithm is on-policy: the boundary to stop at, and its step; the first trial is over there."""
 
 
 class StopAt:
@@ -69,7 +73,7 @@ class Rows(KVWriter):
 def make(monkeypatch, tmp_path: Path):
     """``make(case)``: a training of few steps on hardly anything, and its checkpoints."""
     task = dataclasses.replace(
-        SUITES["ring"].tasks[0], updates_per_step=1, decisions=3, proxy_samples=32, grade_samples=64, batch_size=8
+        SUITES["ring"].tasks[0], updates_per_step=1, decisions=4, proxy_samples=32, grade_samples=64, batch_size=8
     )
     suite = Suite("tiny", "for tests", (task,), held_out={"validation": 2, "test": 2})
     monkeypatch.setitem(instances._SUITES, suite.name, suite)
@@ -119,25 +123,16 @@ def test_stopped_and_resumed_is_as_unbroken(case, make, tmp_path) -> None:
     training, _ = make(case, "none")
     expected = finished(training, tmp_path / "unbroken.zip", unbroken)
 
-    best = tmp_path / "resumed.zip"
-    boundaries = (3, 2) if isinstance(training.model, OnPolicyAlgorithm) else (9, 14)
-    for boundary in boundaries:  # each time a whole new training goes on for a while
-        training, checkpoints = make(case, "checkpoints", every=1e9)
-        saved = checkpoints.load(pytest.fail)
-        with pytest.raises(Interrupted):
-            training.learn(
-                STEPS,
-                VALIDATIONS,
-                best,
-                outputs=[rows],
-                checkpoints=checkpoints,
-                saved=saved,
-                interruption=StopAt(boundary),
-            )
+    best, (boundary, step) = tmp_path / "resumed.zip", STOPS[isinstance(training.model, OnPolicyAlgorithm)]
+    training, checkpoints = make(case, "checkpoints", every=1e9)
+    stop = StopAt(boundary)
+    with pytest.raises(Interrupted):
+        training.learn(STEPS, VALIDATIONS, best, outputs=[rows], checkpoints=checkpoints, interruption=stop)
+
+    # The other checkpoints that are saved on the way must not change anything, nor what else was drawn before.
     training, checkpoints = make(case, "checkpoints", every=0)
     saved = checkpoints.load(pytest.fail)
-    assert saved.step == {(3, 2): 40, (9, 14): 44}[boundaries]
-    # The other checkpoints that are saved on the way must not change anything, nor what else was drawn before.
+    assert saved.step == step
     training.model.action_space.sample()
     result = finished(training, best, rows, checkpoints=checkpoints, saved=saved)
     assert differences(result, expected) == []
@@ -146,6 +141,7 @@ def test_stopped_and_resumed_is_as_unbroken(case, make, tmp_path) -> None:
     # All is over but the grading: the last checkpoint gives the trained policy without another step.
     training, checkpoints = make(case, "checkpoints")
     best.unlink()
-    again = finished(training, best, Rows(), checkpoints=checkpoints, saved=checkpoints.load(pytest.fail))
-    assert differences(again, expected) == []
+    trials = training.learn(STEPS, VALIDATIONS, best, checkpoints=checkpoints, saved=checkpoints.load(pytest.fail))
+    assert [vars(trial) for trial in trials] == expected["trials"]
+    assert differences(training.model.get_parameters(), expected["learner"]["parameters"]) == []
     assert best.is_file()
