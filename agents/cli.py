@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from agents.interruption import Interrupted
 from agents.presets import ALGORITHMS
 from gan_backbones import BACKBONES, LOSSES
 from gan_backbones.data import DATA_SETS, PATH_SETS
@@ -22,15 +23,16 @@ from gan_env.reward import TERMS
 
 
 def fail_in_one_line(main: Callable[[], None]) -> None:
-    """Run ``main``; a user's mistake (``ValueError``) becomes one line on standard error and exit status 2."""
+    """Run ``main``; a user's mistake (``ValueError``), or a disk or file that fails (``OSError``), becomes one line on
+    standard error and exit status 2; a signal gives 128 and its number."""
     try:
         main()
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interruption:
         print("interrupted", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(interruption.exit_status if isinstance(interruption, Interrupted) else 130)
 
 
 def parse_overrides(items: Iterable[str], flag: str) -> dict[str, Any]:

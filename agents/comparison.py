@@ -63,13 +63,16 @@ def missing_cells(run: Path, tables: Sequence[str], methods: Sequence[str], seed
 def run_cell(run: Path, cell: Cell, context: Context) -> None:
     """Prepare, play, write; ``context`` is that of the cell's first seed.
 
-    Everything is written into hidden folders first, which are then renamed: a cell is whole or not there.
+    Everything is written into hidden folders first, which are then renamed: a cell is whole or not there. A method
+    that trains for long leaves checkpoints beside them, from which it goes on when the cell is run again.
     """
     begun = time.monotonic()
+    own = cell_folder(run, cell.table, cell.method, cell.seeds[0])
+    checkpoints = own.with_name(f".{own.name}.checkpoints")
     first, *others = (_hidden(cell_folder(run, cell.table, cell.method, seed)) for seed in cell.seeds)
     first.mkdir(parents=True)
     method = find_method(cell.method)
-    prepared = method.prepare(dataclasses.replace(context, folder=first))
+    prepared = method.prepare(dataclasses.replace(context, folder=first, checkpoints=checkpoints))
     gallery = Gallery()
     records = prepared.play(context.test, context.on_step, gallery.add)
     rows = [_as_row(index, record) for index, record in enumerate(records)]
@@ -92,6 +95,7 @@ def run_cell(run: Path, cell: Cell, context: Context) -> None:
     for seed, folder in zip(cell.seeds, (first, *others), strict=True):
         _write_json(folder / "cell.json", about | {"seed": seed})
         folder.rename(cell_folder(run, cell.table, cell.method, seed))
+    shutil.rmtree(checkpoints, ignore_errors=True)
 
 
 def tidy_results(run: Path) -> list[dict[str, Any]]:
@@ -107,7 +111,7 @@ def tidy_results(run: Path) -> list[dict[str, Any]]:
 
 
 def clear_unfinished(run: Path) -> None:
-    """Remove what cells left that were stopped. Nobody may be writing there."""
+    """Remove what cells left that were stopped, but their checkpoints. Nobody may be writing there."""
     for folder in (run / "cells").glob("*/*/.*.tmp"):
         shutil.rmtree(folder)
 

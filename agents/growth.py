@@ -72,6 +72,6 @@ def grown(core: BalanceCore, config: EnvConfig, task: Task) -> BalanceCore:
         new.load_state_dict(old.state_dict())
     state, population = core.get_state(), successor.population.state_dict()
     draws = {name: state["population"][name] for name in ("train_rng", "sample_rng")}
-    successor.set_state(state | {"instances": [grown_instance], "population": population | draws})
+    successor.set_state(state | {"instances": [dataclasses.asdict(grown_instance)], "population": population | draws})
     core.close()
     return successor

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import matplotlib
@@ -18,6 +19,7 @@ from torch.utils.tensorboard.writer import SummaryWriter
 from tqdm import tqdm
 
 from agents.run_folder import RunFolder
+from agents.tree_file import Tree
 from agents.vec_env import SB3VecEnv
 
 matplotlib.use("Agg")
@@ -34,7 +36,12 @@ class RunWriter(KVWriter):
         self._folder = folder
 
     def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
-        scalars = {k: float(v) for k, v in sorted(key_values.items()) if isinstance(v, int | float | np.number)}
+        scalars = {
+            name: float(value)
+            for name, value in sorted(key_values.items())
+            # An algorithm that goes on from a checkpoint counts its rollouts anew; the step says the same.
+            if isinstance(value, int | float | np.number) and name != "time/iterations"
+        }
         for name, value in scalars.items():
             self._writer.add_scalar(name, value, step)
         self._folder.append_stats({"step": step} | scalars)
@@ -52,16 +59,16 @@ class ProgressBar(BaseCallback):
             total=total_timesteps, unit="step", disable=None if enabled else True, dynamic_ncols=True, desc="training"
         )
         self._updates_per_step = updates_per_step
-        self._start = time.monotonic()
-        self._away = 0.0
+        self._start, self._steps_before = time.monotonic(), 0
 
     def _on_training_start(self) -> None:
-        self._start = time.monotonic()
+        self._start, self._steps_before = time.monotonic(), self.num_timesteps
 
     def _on_step(self) -> bool:
         self._bar.update(self.num_timesteps - self._bar.n)
         elapsed = time.monotonic() - self._start
-        self._bar.set_postfix_str(f"{self.num_timesteps * self._updates_per_step / elapsed:.0f} GAN updates/s")
+        updates = (self.num_timesteps - self._steps_before) * self._updates_per_step
+        self._bar.set_postfix_str(f"{updates / elapsed:.0f} GAN updates/s")
         return True
 
     def _on_training_end(self) -> None:
@@ -104,6 +111,21 @@ class GanLogger(BaseCallback):
         if dones[_WATCHED_ROW]:
             self._end_episode()
         return True
+
+    def get_state(self) -> Tree:
+        """What is gathered and not yet written; all that is written lies in the file then."""
+        self._writer.flush()
+        return {
+            "trace": self._trace,
+            "actions": list(self._actions.items()),
+            "continuous": self._continuous,
+            "episodes": self._episodes,
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from :meth:`get_state`."""
+        self._trace, self._continuous, self._episodes = (state[name] for name in ("trace", "continuous", "episodes"))
+        self._actions = Counter(dict(state["actions"]))
 
     def _watch(self, info: dict[str, Any]) -> None:
         self._trace.append(info["stats"] | {"fid_proxy": info["fid_proxy"]} | info["knobs"])

@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 
 import torch
 
+from agents.interruption import Interruption
+
 Job = TypeVar("Job")
 OnStep = Callable[[int], None]
 
@@ -31,8 +33,8 @@ def run_jobs(
 
     What a job tells ``on_step`` is added up; ``on_progress`` is told the sum of all jobs from time to time, ``on_done``
     every job that has ended, and its traceback where it failed. A ``ValueError`` of a job is raised here, and so is
-    ``KeyboardInterrupt`` soon after Ctrl-C. Whenever this function is left, no process of it remains; a process whose
-    parent is killed ends at its next step. To be called in the main thread.
+    ``Interrupted`` soon after Ctrl-C or SIGTERM. Whenever this function is left, no process of it remains; a process
+    whose parent is killed ends at its next step. To be called in the main thread.
 
     Processes begin as copies of this one, so that whatever is registered here is there, too.
     """
@@ -40,45 +42,43 @@ def run_jobs(
     counters: list[Any] = []
     waiting = list(jobs)
     running: dict[Connection, tuple[Job, Any]] = {}
-    interrupts: list[int] = []
     # An exception in the middle of starting a process could be lost, or lose the process.
-    previous = signal.signal(signal.SIGINT, lambda number, frame: interrupts.append(number))
-    try:
-        while waiting or running:
-            while waiting and len(running) < processes:
-                job = waiting.pop(0)
-                ours, theirs = context.Pipe(duplex=False)
-                counters.append(context.RawValue("q", 0))  # no lock, which a process that is killed might hold
-                arguments = (theirs, work, job, counters[-1], os.getpid())
-                process = context.Process(target=_serve, args=arguments, daemon=True)
-                process.start()
-                theirs.close()
-                running[ours] = (job, process)
-            for pipe in wait(list(running), timeout=_PATIENCE):
-                assert isinstance(pipe, Connection)
-                job, process = running.pop(pipe)
-                try:
-                    problem = pipe.recv()
-                except EOFError:
-                    problem = "the process was killed; is there enough memory?"
+    with Interruption(patient=True) as interruption:
+        try:
+            while waiting or running:
+                while waiting and len(running) < processes:
+                    job = waiting.pop(0)
+                    ours, theirs = context.Pipe(duplex=False)
+                    counters.append(context.RawValue("q", 0))  # no lock, which a process that is killed might hold
+                    arguments = (theirs, work, job, counters[-1], os.getpid())
+                    process = context.Process(target=_serve, args=arguments, daemon=True)
+                    process.start()
+                    theirs.close()
+                    running[ours] = (job, process)
+                for pipe in wait(list(running), timeout=_PATIENCE):
+                    assert isinstance(pipe, Connection)
+                    job, process = running.pop(pipe)
+                    try:
+                        problem = pipe.recv()
+                    except EOFError:
+                        problem = "the process was killed; is there enough memory?"
+                    process.join()
+                    pipe.close()
+                    if isinstance(problem, ValueError):
+                        raise problem
+                    on_done(job, problem)
+                on_progress(sum(counter.value for counter in counters))
+                interruption.check()
+        finally:
+            for _, process in running.values():
+                process.kill()
+            for _, process in running.values():
                 process.join()
-                pipe.close()
-                if isinstance(problem, ValueError):
-                    raise problem
-                on_done(job, problem)
-            on_progress(sum(counter.value for counter in counters))
-            if interrupts:
-                raise KeyboardInterrupt
-    finally:
-        for _, process in running.values():
-            process.terminate()
-        for _, process in running.values():
-            process.join()
-        signal.signal(signal.SIGINT, previous)
 
 
 def _serve(pipe: Connection, work: Callable[[Any, OnStep], None], job: Any, counter: Any, parent: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when it ends
+    for number in (signal.SIGINT, signal.SIGTERM):  # sent to all of a group; the parent decides when this one ends
+        signal.signal(number, signal.SIG_IGN)
     torch.set_num_threads(1)
 
     def on_step(amount: int) -> None:

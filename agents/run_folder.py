@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -36,14 +38,27 @@ class RunFolder:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self._stats = path / "stats.jsonl"
         try:
             used = path.exists() and (not path.is_dir() or any(path.iterdir()))
         except OSError as error:
             raise ValueError(f"cannot use {path} as run folder: {error.strerror}") from None
         if used:
-            raise ValueError(f"run folder {path} is in use; name another one with --run-dir")
+            raise ValueError(f"run folder {path} is in use; name another one with --run-dir, or go on with --resume")
+        self.path = path
+
+    @classmethod
+    def existing(cls, path: Path) -> RunFolder:
+        """The folder of a run that is to go on. Raises ``ValueError``, in one line, where none was begun."""
+        if not (path / "config.json").is_file():
+            raise ValueError(f"{path} is no folder of a run that could go on: it has no config.json")
+        folder = cls.__new__(cls)
+        folder.path = path
+        return folder
+
+    @property
+    def growing(self) -> tuple[Path, Path]:
+        """What is written piece by piece: the statistics, and a pattern of TensorBoard's files."""
+        return self.path / "stats.jsonl", self.path / "events.out.tfevents.*"
 
     def create(self) -> None:
         """Make the folder."""
@@ -52,14 +67,41 @@ class RunFolder:
         except OSError as error:
             raise ValueError(f"cannot make run folder {self.path}: {error.strerror}") from None
 
+    @contextlib.contextmanager
+    def hold(self) -> Iterator[None]:
+        """Keep other processes out, and remove what a killed one left half-written; see :func:`hold`."""
+        with hold(self.path):
+            for temporary in self.path.glob(".*.tmp"):
+                temporary.unlink(missing_ok=True)
+            yield
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """What :meth:`write_json` wrote. Raises ``ValueError``, in one line, where that cannot be read."""
+        try:
+            content: dict[str, Any] = json.loads((self.path / name).read_text())
+        except (OSError, ValueError) as error:
+            raise ValueError(f"cannot read {self.path / name}: {error}") from None
+        return content
+
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write ``content`` as ``name``, atomically."""
         write_atomically(self.path / name, (json.dumps(content, indent=2, default=str) + "\n").encode())
 
     def append_stats(self, row: Mapping[str, Any]) -> None:
         """Add one line to ``stats.jsonl``."""
-        with self._stats.open("a") as file:
+        with self.growing[0].open("a") as file:
             file.write(json.dumps(row) + "\n")
+
+
+@contextlib.contextmanager
+def hold(path: Path) -> Iterator[None]:
+    """Lock the run folder ``path``. Raises ``ValueError`` while another process holds it."""
+    with (path / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ValueError(f"another process is writing to {path}") from None
+        yield
 
 
 def provenance(device: str) -> dict[str, Any]:

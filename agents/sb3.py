@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import io
 import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +22,9 @@ from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 from agents.evaluation import Evaluator, finals
 from agents.presets import ALGORITHMS
 from agents.statistics import interquartile_mean
+from agents.tree_file import Tree
 from agents.vec_env import SB3VecEnv
+from gan_backbones.files import write_atomically
 from gan_env import GanBalanceVectorEnv, GanInstance
 
 
@@ -109,6 +112,7 @@ class ChooseByValidation(BaseCallback):
         self._at = sorted(at)
         self._on_step_done = on_step
         self._best: dict[str, Any] = {}
+        self._ended = False
         self.best_path = best_path
         self.history: list[tuple[int, float, list[float]]] = []
 
@@ -119,8 +123,10 @@ class ChooseByValidation(BaseCallback):
         return True
 
     def _on_training_end(self) -> None:
-        self.validate()  # the last update comes after the last step
-        self.model.policy.load_state_dict(self._best)
+        if not self._ended:
+            self.validate()  # the last update comes after the last step
+            self.model.policy.load_state_dict(self._best)
+            self._ended = True
 
     def validate(self) -> float:
         """Try the present policy; returns the IQM of its final grades."""
@@ -128,10 +134,32 @@ class ChooseByValidation(BaseCallback):
         iqm = float(interquartile_mean(grades))
         if not self.history or iqm < min(past for _, past, _ in self.history):
             self._best = copy.deepcopy(self.model.policy.state_dict())
+            content = io.BytesIO()
             # Found in a file, the class of the buffer would pass for one that n_steps does not set up.
-            self.model.save(self.best_path, exclude=["replay_buffer_class"])
+            self.model.save(content, exclude=["replay_buffer_class"])
+            write_atomically(self.best_path, content.getvalue())
         self.history.append((self.num_timesteps, iqm, grades.tolist()))
         self.logger.record("validation/iqm", iqm)
         self.logger.record("validation/p90", float(np.quantile(grades, 0.9)))
         self.logger.dump(self.num_timesteps)
         return iqm
+
+    def get_state(self) -> Tree:
+        """The trials so far and the best policy, with the content of its file."""
+        file = np.fromfile(self.best_path, np.uint8) if self.history else None
+        return {
+            "history": list(self.history),
+            "left": list(self._at),
+            "best": self._best,
+            "file": file,
+            "ended": self._ended,
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from :meth:`get_state`; :attr:`best_path` holds what it held then."""
+        self.history, self._at = list(state["history"]), list(state["left"])
+        self._best, self._ended = state["best"], state["ended"]
+        if state["file"] is not None:
+            write_atomically(self.best_path, state["file"].tobytes())
+        else:
+            self.best_path.unlink(missing_ok=True)

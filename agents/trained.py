@@ -26,7 +26,7 @@ def load_run(run_dir: Path) -> tuple[BasePolicy, EnvConfig, dict[str, Any]]:
     """
     try:
         settings = json.loads((run_dir / "config.json").read_text())
-        environment = settings["environment"] | {"cache_dir": None, "progress": True, "device": "cpu"}
+        environment = settings["environment"] | {"cache_dir": None, "progress": True, "device": "cpu", "workers": None}
         for name in ("knobs", "moves", "backbone_options", "constants", "start_ranges"):
             if environment.get(name) is not None:  # JSON knows no tuples
                 environment[name] = tuple(tuple(part) if isinstance(part, list) else part for part in environment[name])

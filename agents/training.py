@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
@@ -14,9 +14,25 @@ from stable_baselines3.common.logger import KVWriter, Logger
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
+from agents.checkpoint import Checkpoint, Checkpoints
 from agents.evaluation import Evaluator
+from agents.interruption import Interruption
+from agents.learner_state import learner_state, restore_learner, restore_random
 from agents.sb3 import ChooseByValidation, build_model, make_training_env
+from agents.tree_file import Tree
 from gan_env import EnvConfig, GanInstance
+
+OF_THE_MACHINE = ("cache_dir", "progress")
+"""Options of the environment that change nothing."""
+
+
+@runtime_checkable
+class Resumable(Protocol):
+    """A callback whose state belongs into a checkpoint."""
+
+    def get_state(self) -> Tree: ...
+
+    def set_state(self, state: Any) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -38,6 +54,7 @@ class PolicyTraining:
     """
 
     def __init__(self, algorithm: str, config: EnvConfig, num_envs: int, seed: int, options: Mapping[str, Any]) -> None:
+        self._options = dict(options)
         self.env = make_training_env(num_envs, dataclasses.asdict(config))
         self.env.seed(seed)
         self.model: BaseAlgorithm = build_model(algorithm, self.env, seed, options)
@@ -56,6 +73,18 @@ class PolicyTraining:
         rollout = self.model.n_steps if isinstance(self.model, OnPolicyAlgorithm) else 1
         return self.env.num_envs * rollout
 
+    def settings(self, total_timesteps: int, validations: int) -> dict[str, Any]:
+        """What a checkpoint of :meth:`learn` must agree with, for :class:`~agents.checkpoint.Checkpoints`."""
+        environment = dataclasses.asdict(self.evaluator.config)
+        return {
+            "algorithm": type(self.model).__name__,
+            "algorithm options": self._options,
+            "environments": self.env.num_envs,
+            "seed": self.model.seed,
+            "timesteps": total_timesteps,
+            "validations": validations,
+        } | {f"option {name}": value for name, value in environment.items() if name not in OF_THE_MACHINE}
+
     def learn(
         self,
         total_timesteps: int,
@@ -65,11 +94,18 @@ class PolicyTraining:
         callbacks: Sequence[BaseCallback] = (),
         outputs: Sequence[KVWriter] = (),
         on_update: Callable[[int], None] | None = None,
+        checkpoints: Checkpoints | None = None,
+        saved: Checkpoint | None = None,
+        interruption: Interruption | None = None,
     ) -> list[Trial]:
         """Train; the model is left with the policy that did best on :attr:`validation`, a copy of it in ``best_path``.
 
         The last policy is tried at the end of training, the others of ``validations`` at even distances in its second
         half. ``on_update`` is told the GAN updates as they are made.
+
+        ``checkpoints`` are saved where a rollout begins and at the end; training goes on from ``saved``, one of them,
+        as if it had never stopped. Callbacks with a state, :class:`Resumable`, get theirs back. A signal in
+        ``interruption`` ends training where the next rollout begins, by ``Interrupted``.
         """
 
         spent: dict[int, int] = {}
@@ -86,13 +122,39 @@ class PolicyTraining:
         at = [round(total_timesteps * (0.5 + 0.5 * index / validations)) for index in range(1, validations)]
         choose = ChooseByValidation(self.evaluator, self.validation, at, best_path, validated)
         steps = _CountUpdates(self.updates_per_step * self.env.num_envs, count)
+        resumable = [one for one in [*callbacks, choose] if isinstance(one, Resumable)]
+
+        def state() -> Tree:
+            return {
+                "callbacks": [one.get_state() for one in resumable],
+                "updates": self.updates,
+                "spent": spent,
+                "learner": learner_state(self.model),
+            }
+
+        def restore(tree: Mapping[str, Any]) -> None:
+            for one, own in zip(resumable, tree["callbacks"], strict=True):
+                one.set_state(own)
+            count(tree["updates"])
+            spent.update(tree["spent"])
+            restore_learner(self.model, tree["learner"])
+
+        def boundary() -> None:
+            if checkpoints is not None:
+                checkpoints.offer(self.model.num_timesteps, state, interruption)
+            elif interruption is not None:
+                interruption.check()
+
+        resume = _Resume(None if saved is None else saved.tree, restore, boundary)
         self.model.set_logger(Logger(None, list(outputs)))
         self.model.learn(
             total_timesteps,
-            callback=[*callbacks, steps, choose],
+            callback=[resume, *callbacks, steps, choose],
             # Counted in episodes where experience is replayed, in rollouts elsewhere.
             log_interval=self._decisions if isinstance(self.model, OffPolicyAlgorithm) else 1,
         )
+        if checkpoints is not None:
+            checkpoints.save(self.model.num_timesteps, state)
         return [Trial(step, spent[step], iqm) for step, iqm, _ in choose.history]
 
     def close(self) -> None:
@@ -109,4 +171,30 @@ class _CountUpdates(BaseCallback):
 
     def _on_step(self) -> bool:
         self._tell(self._updates)
+        return True
+
+
+class _Resume(BaseCallback):
+    """Puts a saved state in place when training begins, and calls ``boundary`` where each later rollout begins."""
+
+    def __init__(
+        self, saved: Tree | None, restore: Callable[[Mapping[str, Any]], None], boundary: Callable[[], None]
+    ) -> None:
+        super().__init__()
+        self._saved, self._restore, self._boundary = saved, restore, boundary
+
+    def _on_training_start(self) -> None:
+        # Training begins as usual and is then set forward: were it told to go on, the algorithm would add what is
+        # done to what is to be done, and stretch its schedules.
+        if self._saved is not None:
+            self._restore(self._saved)
+
+    def _on_rollout_start(self) -> None:
+        if self._saved is not None:
+            restore_random(self.model, self._saved["learner"]["random"])
+            self._saved = None
+        else:
+            self._boundary()
+
+    def _on_step(self) -> bool:
         return True

@@ -54,6 +54,14 @@ class SB3VecEnv(VecEnv):
                 }
         return observations, rewards.astype(np.float32), terminated, rows
 
+    def get_state(self) -> Any:
+        """A copy of all episodes and random generators."""
+        return self.env.get_state()
+
+    def set_state(self, state: Any) -> None:
+        """Continue exactly from :meth:`get_state`; ``reset_infos`` stay those of the last resets here."""
+        self.env.set_state(state)
+
     def close(self) -> None:
         self.env.close()
 

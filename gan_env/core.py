@@ -22,7 +22,7 @@ from gan_env.knobs import KNOBS, ActionCodec
 from gan_env.observation import Measurement, before_training
 from gan_env.quality import Grader, Proxy, cached_data, make_grader, make_proxy
 from gan_env.reward import parse_reward, reward_terms
-from gan_env.transfer import merge, take_rows, to_device, to_host
+from gan_env.transfer import merge, on_device, take_rows, to_device, to_host
 
 COLLAPSE_REACHED = 0.25
 """Collapse counts only after the samples' spread had reached this share of the data's, ..."""
@@ -254,18 +254,30 @@ class BalanceCore:
         return self.population.sample(count, self._latents[:, :count])[row].cpu()
 
     def get_state(self) -> dict[str, Any]:
-        """A copy of everything in mid-episode; :meth:`set_state` continues from it exactly."""
-        state = {name: copy.deepcopy(getattr(self, name)) for name in _STATE}
-        return state | {"population": self.population.state_dict(), "observer": self.observer.vector.clone()}
+        """A copy of everything in mid-episode, as a tree of plain values, arrays and tensors; :meth:`set_state`
+        continues from it exactly."""
+        seen = {"low": self.observer.seen_low.clone(), "high": self.observer.seen_high.clone()}
+        return {name: copy.deepcopy(getattr(self, name)) for name in _ROWS} | {
+            "instances": [None if one is None else dataclasses.asdict(one) for one in self.instances],
+            "measurement": dataclasses.asdict(self._measurement),
+            "population": self.population.state_dict(),
+            "observer": self.observer.vector.clone(),
+            "seen": seen,
+        }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Continue from a state that :meth:`get_state` of an environment with equal options returned."""
-        names = {instance.data for instance in state["instances"] if instance is not None}
+        self.instances = [None if one is None else GanInstance(**one) for one in state["instances"]]
+        names = {instance.data for instance in self.instances if instance is not None}
         known = {data.fingerprint: data for data in map(self._load, names)}
         self.population.load_state_dict(state["population"], known)
-        for name in _STATE:
-            setattr(self, name, copy.deepcopy(state[name]))
+        own = on_device(self.device, {name: state[name] for name in (*_ROWS, "measurement", "seen")})
+        for name in _ROWS:
+            setattr(self, name, own[name])
+        measurement = own["measurement"]
+        self._measurement = Measurement(**measurement | {"stats": TrainStats(**measurement["stats"])})
         self.observer.vector.copy_(state["observer"])
+        self.observer.seen_low, self.observer.seen_high = own["seen"]["low"], own["seen"]["high"]
         self._show({})
 
     def copy_rows(self, sources: Sequence[int], targets: Sequence[int]) -> None:
@@ -274,11 +286,12 @@ class BalanceCore:
         for source, target in zip(sources, targets, strict=True):
             order[target] = source
         state = self.get_state()
-        population = state.pop("population")
-        tensors = [take_rows(tensor, order) for tensor in population.pop("tensors")]
-        columns = {name: take_rows(column, order) for name, column in population.items()}
-        rows = {name: take_rows(column, order) for name, column in state.items()}
-        self.set_state(rows | {"population": columns | {"tensors": tensors}})
+        population = state["population"]
+        state["population"] = take_rows({name: part for name, part in population.items() if name != "tensors"}, order)
+        state["population"]["tensors"] = [take_rows(tensor, order) for tensor in population["tensors"]]
+        for name in (*_ROWS, "instances", "measurement", "observer"):
+            state[name] = take_rows(state[name], order)
+        self.set_state(state)
 
     def close(self) -> None:
         self.population.close()
@@ -340,4 +353,5 @@ class BalanceCore:
         return before_training(*to_device(self.device, self._log_knobs, np.ones(self.size)))
 
 
-_STATE = ("instances", "decisions", "_log_knobs", "_latents", "_best_diversity", "_low_diversity", "_measurement")
+_ROWS = ("decisions", "_log_knobs", "_latents", "_best_diversity", "_low_diversity")
+"""Attributes with an entry for each row."""

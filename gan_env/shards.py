@@ -123,7 +123,8 @@ class RemoteCore:
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         self._call("set_state", state)
-        self.instances, self.decisions = list(state["instances"]), state["decisions"].copy()
+        self.instances = [None if one is None else GanInstance(**one) for one in state["instances"]]
+        self.decisions = state["decisions"].copy()
         self._observations = self._call("observations", range(self.size))
 
     def close(self) -> None:
@@ -150,7 +151,8 @@ class RemoteCore:
 def _serve(pipe: Connection, parent: Connection, config: EnvConfig, size: int, task: Task) -> None:
     """Build a core and answer calls until the other side closes."""
     parent.close()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when it ends
+    for number in (signal.SIGINT, signal.SIGTERM):  # sent to all of a group; the parent decides when this one ends
+        signal.signal(number, signal.SIG_IGN)
     torch.set_num_threads(1)
     core = None
     request: tuple[str, tuple[Any, ...]] | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
@@ -37,33 +38,29 @@ def to_host(columns: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
     return arrays
 
 
-def _map_tensors(function: Any, value: _T, *others: _T) -> _T:
-    """``function`` on every tensor of nested dataclasses of one type."""
-    if isinstance(value, Tensor):
-        return function(value, *others)  # type: ignore[no-any-return]
-    names = [field.name for field in dataclasses.fields(value)]  # type: ignore[arg-type]
-    parts = {name: _map_tensors(function, *(getattr(one, name) for one in (value, *others))) for name in names}
-    return type(value)(**parts)
+def on_device(device: torch.device, tree: Any) -> Any:
+    """A copy of nested dictionaries whose tensors are on ``device``."""
+    if isinstance(tree, Mapping):
+        return {name: on_device(device, part) for name, part in tree.items()}
+    return tree.to(device, copy=True) if isinstance(tree, Tensor) else copy.deepcopy(tree)
 
 
 def take_rows(columns: Any, order: Sequence[int]) -> Any:
-    """``columns`` with row ``order[i]`` as row i: of a list, an array, a tensor, or every tensor of a dataclass."""
+    """``columns`` with row ``order[i]`` as row i: of a list, an array, a tensor, or each of a dictionary's."""
+    if isinstance(columns, Mapping):
+        return {name: take_rows(column, order) for name, column in columns.items()}
     if isinstance(columns, list):
         return [columns[row] for row in order]
-    if isinstance(columns, np.ndarray):
-        return columns[list(order)]
-    return _map_tensors(lambda tensor: tensor[list(order)], columns)
+    return columns[list(order)]
 
 
 def merge(new: _T, old: _T, rows: Sequence[int]) -> _T:
-    """``new`` in ``rows``, ``old`` elsewhere: of a tensor, or of every tensor of a dataclass."""
-    chosen = list(rows)
-
-    def choose(fresh: Tensor, kept: Tensor) -> Tensor:
-        if len(chosen) == len(kept):
-            return fresh
-        merged = kept.clone()
-        merged[chosen] = fresh[chosen]
+    """``new`` in ``rows``, ``old`` elsewhere: of a tensor, or of every tensor of nested dataclasses of one type."""
+    if isinstance(new, Tensor) and isinstance(old, Tensor):
+        if len(rows) == len(old):
+            return new
+        merged: Any = old.clone()
+        merged[list(rows)] = new[list(rows)]
         return merged
-
-    return _map_tensors(choose, new, old)
+    names = [field.name for field in dataclasses.fields(new)]  # type: ignore[arg-type]
+    return type(new)(**{name: merge(getattr(new, name), getattr(old, name), rows) for name in names})

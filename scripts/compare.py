@@ -1,8 +1,8 @@
 """Compare methods of steering GANs: prepare each with the same budget, play it on the test instances, write it down.
 
 A cell is one method on one table with one seed; cells run side by side, one on each core. A finished cell is never run
-again: name the same --run-dir to go on after an interruption, or with more methods, tables or seeds. docs/comparison.md
-tells the protocol.
+again, and one that was learning goes on from its last checkpoint: name the same --run-dir to go on after an
+interruption, or with more methods, tables or seeds. docs/comparison.md tells the protocol.
 
 Example: python scripts/compare.py --suite ring --seeds 3
 Example: python scripts/compare.py --suite ring --table rescue,free --methods noop,best_static,ppo,ppo[reward=terminal]
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
 import json
 import shlex
 import sys
@@ -33,7 +32,7 @@ from agents.cli import fail_in_one_line, parse_overrides
 from agents.comparison import Cell, clear_unfinished, missing_cells, run_cell, write_results
 from agents.methods import METHODS, TABLES, Context, default_budget, find_method, split_names
 from agents.processes import OnStep, run_jobs
-from agents.run_folder import RunFolder, provenance
+from agents.run_folder import RunFolder, hold, provenance
 from gan_backbones.files import write_atomically
 from gan_backbones.threads import available_cores
 from gan_env import get_suite
@@ -177,11 +176,7 @@ def run_folder(run: Path, options: Options, console: Console) -> Iterator[None]:
         folder = RunFolder(run)
         folder.create()
         folder.write_json(record.name, here | {"options": given})
-    with (run / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise ValueError(f"another process is writing to {run}") from None
+    with hold(run):
         config = read_config(record)
         for name in FIXED:
             if (begun := config["options"].get(name)) != given[name]:

@@ -6,6 +6,8 @@ Example: python scripts/train_agent.py --algo dqn --suite ring
 from __future__ import annotations
 
 import dataclasses
+import json
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,8 +23,10 @@ from tqdm import tqdm
 
 from agents.bandit_run import train_bandit
 from agents.best_static import best_static_rates
+from agents.checkpoint import Checkpoints
 from agents.cli import fail_in_one_line, join_data_dir, parse_overrides, print_known
 from agents.evaluation import EpisodeRecord, Evaluator, finals, with_rates
+from agents.interruption import Interruption
 from agents.logging import GanLogger, ProgressBar, RunWriter
 from agents.predictors import NoopPredictor, Predictor, RandomPredictor
 from agents.presets import ALGORITHMS, get_preset
@@ -30,7 +34,8 @@ from agents.report import comparison_table, evaluation_json, one_sided_warning
 from agents.run_folder import RunFolder, provenance
 from agents.sb3 import check_action_type
 from agents.statistics import Summary, summarise
-from agents.training import PolicyTraining
+from agents.training import OF_THE_MACHINE, PolicyTraining
+from gan_backbones.threads import available_cores
 from gan_env import ActionCodec, EnvConfig, GanInstance, get_suite
 from gan_env.spaces import action_space
 
@@ -71,6 +76,10 @@ class Options:
     """Feature groups joined by '+'; --list names all."""
     run_dir: Path | None = None
     """Folder to write, new or empty; by default runs/SUITE-ALGO-SEED-TIME."""
+    resume: Path | None = None
+    """Folder of a run to go on with, from its last checkpoint and with its options."""
+    checkpoint_every: float | None = None
+    """Seconds between two checkpoints, at least; by default 60, or more where they would take over 2 % of the time."""
     cache_dir: Path | None = None
     """Where prepared data are kept; by default the user's cache folder."""
     env: tuple[str, ...] = ()
@@ -83,18 +92,52 @@ class Options:
     """Print every name that the options take, and stop."""
 
 
+EVALUATION = "evaluation.json"
+"""A run that holds it is finished."""
+FREE = ("checkpoint_every", "list", "progress", "resume")
+"""Options that may differ when a run goes on."""
+
+
 def main() -> None:
     options = tyro.cli(Options, description=__doc__)
     if options.list:
         print_known()
+    elif options.resume is not None:
+        begun = begun_with(options.resume)
+        given = tyro.cli(Options, description=__doc__, default=begun)
+        for name in sorted(set(Options.__dataclass_fields__) - set(FREE)):
+            if (wanted := getattr(given, name)) != (before := getattr(begun, name)):
+                raise ValueError(
+                    f"{options.resume} was begun with --{name.replace('_', '-')} {before}, not {wanted}; "
+                    "leave the option out beside --resume, or begin another run"
+                )
+        train(given)
     elif options.algo == "bandit":
         train_bandit(dataclasses.asdict(options))
     else:
         train(options)
 
 
+def begun_with(path: Path) -> Options:
+    """The options of the run in the folder ``path``."""
+    content = RunFolder.existing(path).read_json("config.json")
+    try:
+        content["environment"]["workers"]
+        given = {name: value for name, value in content["options"].items() if name not in FREE}
+        for name in ("data_dir", "cache_dir"):
+            given[name] = None if given[name] is None else Path(given[name])
+        for name in ("env", "algo_options"):
+            given[name] = tuple(given[name])
+        options = Options(**given | {"run_dir": path, "resume": path})
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is no run folder of train_agent.py: {type(error).__name__}: {error}") from None
+    if options.algo == "bandit":
+        raise ValueError("a run of --algo bandit cannot go on; it takes minutes and gives the same from the beginning")
+    return options
+
+
 def train(options: Options) -> None:
-    """Prepare, train, choose, grade, report."""
+    """Prepare, train, choose, grade, report; or go on with it."""
     console = Console(soft_wrap=False)
     torch.set_num_threads(1)  # small networks: more threads would wait for each other, and for the population's
     preset = get_preset(options.algo, options.suite)
@@ -105,65 +148,127 @@ def train(options: Options) -> None:
     config = EnvConfig(**env_options(options, preset.env))
     check_action_type(options.algo, config.action_type)
     algorithm_options = dict(preset.algorithm) | parse_overrides(options.algo_options, "--algo-options")
-    started = time.monotonic()
 
-    name = f"{options.suite}-{options.algo}-{options.seed}-{datetime.now():%Y%m%d-%H%M%S}"
-    folder = RunFolder(options.run_dir or Path("runs") / name)
-    names = ", ".join(dict.fromkeys(task.data for task in config.resolved_suite().all_tasks()))
+    if options.resume is None:
+        name = f"{options.suite}-{options.algo}-{options.seed}-{datetime.now():%Y%m%d-%H%M%S}"
+        folder = RunFolder(options.run_dir or Path("runs") / name)
+    else:
+        folder = RunFolder.existing(options.resume)
+        if (folder.path / EVALUATION).is_file():
+            console.print(f"{folder.path} is finished; its {EVALUATION} holds every number", highlight=False)
+            return
+        workers = folder.read_json("config.json")["environment"]["workers"]
+        config = dataclasses.replace(config, workers=workers)  # whatever this machine has now
+    suite = config.resolved_suite()
+    names = ", ".join(dict.fromkeys(task.data for task in suite.all_tasks()))
     console.print(f"preparing {names} ...", highlight=False)
     training = PolicyTraining(options.algo, config, num_envs, options.seed, algorithm_options)
-    suite, evaluator = config.resolved_suite(), training.evaluator
-    test = suite.instances("test")
-    folder.create()
-    folder.write_json(
-        "config.json",
+    record = (
         provenance(options.device)
         | {"options": dataclasses.asdict(options), "total_timesteps": total_timesteps, "num_envs": num_envs}
-        | {"environment": dataclasses.asdict(config), "algorithm": algorithm_options, "suite_settings": vars(suite)},
+        | {"environment": dataclasses.asdict(config), "algorithm": algorithm_options, "suite_settings": vars(suite)}
     )
+    if options.resume is None:
+        folder.create()
+        folder.write_json("config.json", record)
+    else:
+        note_continuation(folder, record, console)
     console.print(
         f"{options.algo} on {suite.name}: {num_envs} GANs at once, {total_timesteps} steps of "
         f"{training.updates_per_step:g} updates; writing {folder.path} (tensorboard --logdir {folder.path})",
         highlight=False,
     )
+    settings = training.settings(total_timesteps, preset.validations)
+    with folder.hold(), Interruption() as interruption:
+        every = options.checkpoint_every
+        checkpoints = Checkpoints(folder.path / "checkpoints", settings, every, growing=folder.growing)
+        try:
+            learn_and_grade(options, training, folder, checkpoints, interruption, console)
+        except KeyboardInterrupt:
+            again = f"python {sys.argv[0]} --resume {folder.path}"
+            console.print(f"stopped; go on with: {again}", highlight=False, soft_wrap=True)
+            raise
+    training.close()
 
+
+def note_continuation(folder: RunFolder, record: Mapping[str, Any], console: Console) -> None:
+    """Add to ``config.json`` that the run goes on. Raises ``ValueError`` where it would go on differently."""
+    begun, now = folder.read_json("config.json"), json.loads(json.dumps(record, default=str))
+
+    def decisive(record: Mapping[str, Any]) -> dict[str, Any]:
+        environment = {name: value for name, value in record["environment"].items() if name not in OF_THE_MACHINE}
+        others = ("total_timesteps", "num_envs", "algorithm", "suite_settings")
+        return {"environment": environment} | {name: record.get(name) for name in others}
+
+    before, after = decisive(begun), decisive(now)
+    changed = [name for name in after if before[name] != after[name]]
+    if changed:
+        raise ValueError(
+            f"this program's defaults are no longer those that {folder.path} was begun with ({', '.join(changed)}); "
+            f"go on with its version {begun.get('git_commit')}, or begin another run"
+        )
+    if begun.get("git_commit") != now["git_commit"]:
+        console.print(
+            f"{folder.path} was begun by another version of this program; see its config.json", style="yellow"
+        )
+    again = {name: now[name] for name in ("command", "python", "versions", "git_commit", "hardware")}
+    folder.write_json("config.json", begun | {"continued": [*begun.get("continued", ()), again]})
+
+
+def learn_and_grade(
+    options: Options,
+    training: PolicyTraining,
+    folder: RunFolder,
+    checkpoints: Checkpoints,
+    interruption: Interruption,
+    console: Console,
+) -> None:
+    """From the last checkpoint to the end, :data:`EVALUATION` being the last file that is written."""
+    started = time.monotonic()
+    saved = checkpoints.load(lambda problem: console.print(problem, style="yellow", highlight=False))
+    if options.resume is not None:
+        begins = "no checkpoint was saved yet: beginning anew" if saved is None else f"going on from step {saved.step}"
+        console.print(begins, highlight=False)
+    total_timesteps, validations = (checkpoints.settings[name] for name in ("timesteps", "validations"))
     writer = SummaryWriter(str(folder.path))
     trials = training.learn(
         total_timesteps,
-        preset.validations,
+        validations,
         folder.path / "policy.zip",
         callbacks=[
             ProgressBar(total_timesteps, training.updates_per_step, enabled=options.progress),
             GanLogger(writer),
         ],
         outputs=[RunWriter(writer, folder)],
+        checkpoints=checkpoints,
+        saved=saved,
+        interruption=interruption,
     )
     chosen = min(trials, key=lambda trial: trial.iqm)
     console.print(
         f"chose the policy after {chosen.timesteps} steps (validation IQM {chosen.iqm:.3g}; "
         + ", ".join(f"{trial.timesteps}: {trial.iqm:.3g}" for trial in trials)
-        + ")",
+        + f"); {checkpoints.cost}",
         highlight=False,
     )
 
     folder.write_json("features_seen.json", training.env.env.core.features_seen())
-    records = grade(options.algo, training.model, evaluator, test, options)
+    evaluator = training.evaluator
+    suite, metric, test = evaluator.suite, evaluator.metric, evaluator.suite.instances("test")
+    records = grade(options.algo, training.model, evaluator, test, options, interruption)
     grades = {method: finals(rows) for method, rows in records.items()}
     summaries = summarise(grades)
-    metric = evaluator.metric
     folder.write_json("validation.json", {"chosen_at": chosen.timesteps, "trials": [vars(trial) for trial in trials]})
-    folder.write_json("evaluation.json", evaluation_json(suite.name, metric, test, summaries))
-    record_hyperparameters(writer, options, algorithm_options, summaries, chosen.iqm)
+    record_hyperparameters(writer, options, checkpoints.settings["algorithm options"], summaries, chosen.iqm)
     writer.close()
+    folder.write_json(EVALUATION, evaluation_json(suite.name, metric, test, summaries))
+    checkpoints.clear()
     console.print(comparison_table(options.algo, suite.name, metric, summaries, grades))
-    warning = one_sided_warning(options.algo, records[options.algo], config.knobs)
+    warning = one_sided_warning(options.algo, records[options.algo], evaluator.config.knobs)
     if warning:
         console.print(warning, style="yellow", highlight=False)
     minutes, seconds = divmod(round(time.monotonic() - started), 60)
-    console.print(
-        f"done in {minutes} min {seconds} s; {folder.path / 'evaluation.json'} holds every number", highlight=False
-    )
-    training.close()
+    console.print(f"done in {minutes} min {seconds} s; {folder.path / EVALUATION} holds every number", highlight=False)
 
 
 def env_options(options: Options, preset: Mapping[str, Any]) -> dict[str, Any]:
@@ -183,6 +288,7 @@ def env_options(options: Options, preset: Mapping[str, Any]) -> dict[str, Any]:
         "cache_dir": options.cache_dir,
         "progress": options.progress,
         "action_type": action_type,
+        "workers": available_cores() if options.device == "cpu" else None,  # a run that goes on keeps its processes
     }
     others = parse_overrides(options.env, "--env")
     unknown = sorted(set(others) - set(EnvConfig.__dataclass_fields__))
@@ -192,7 +298,12 @@ def env_options(options: Options, preset: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def grade(
-    name: str, policy: Predictor, evaluator: Evaluator, test: Sequence[GanInstance], options: Options
+    name: str,
+    policy: Predictor,
+    evaluator: Evaluator,
+    test: Sequence[GanInstance],
+    options: Options,
+    interruption: Interruption,
 ) -> dict[str, list[EpisodeRecord]]:
     """Play the policy and the reference methods on the test instances."""
     own, turns = evaluator.codec, ActionCodec("discrete", evaluator.config.knobs, evaluator.config.moves)
@@ -210,8 +321,13 @@ def grade(
     with tqdm(
         total=total, unit="update", desc="grading", disable=None if options.progress else True, dynamic_ncols=True
     ) as bar:
+
+        def on_step(updates: int) -> None:
+            bar.update(updates)
+            interruption.check()  # training is saved; grading begins anew and gives the same
+
         return {
-            method: evaluator.evaluate(predictor, instances, bar.update, codec)
+            method: evaluator.evaluate(predictor, instances, on_step, codec)
             for method, (predictor, instances, codec) in methods.items()
         }
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
+from agents.checkpoint import Checkpoints
 from agents.methods.method import SEED_STRIDE, Context, Method, Prepared, playing, started, updates_of
 from agents.methods.rules import Start, find_start
 from agents.presets import ALGORITHMS, get_preset
@@ -39,8 +41,19 @@ def learned_method(algorithm: str, description: str, changes: Mapping[str, Any] 
         left = context.budget - start.updates
         validations = context.validations(preset.validations, left)
         steps = _steps_within(left - validations * updates_of(training.validation), training, context)
+        checkpoints = saved = None
+        if context.checkpoints is not None:
+            checkpoints = Checkpoints(context.checkpoints, training.settings(steps, validations))
+            saved = checkpoints.load(lambda problem: print(problem, file=sys.stderr))
         try:
-            trials = training.learn(steps, validations, context.folder / "policy.zip", on_update=context.on_step)
+            trials = training.learn(
+                steps,
+                validations,
+                context.folder / "policy.zip",
+                on_update=context.on_step,
+                checkpoints=checkpoints,
+                saved=saved,
+            )
         finally:
             training.close()
         chosen = min(trials, key=lambda trial: trial.iqm)

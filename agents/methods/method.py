@@ -48,6 +48,9 @@ class Context:
     """Options of every environment, over those that a method chooses."""
     folder: Path = Path()
     """Where a method may leave files."""
+    checkpoints: Path | None = None
+    """Where a method that trains for long keeps checkpoints and finds those of a run that was stopped; none is kept by
+    default."""
     on_step: OnStep = lambda updates: None
     """Told of GAN updates as they are made."""
 

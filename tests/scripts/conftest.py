@@ -1,25 +1,51 @@
 """Scripts, run within this process as their command lines would run them."""
 
+import dataclasses
 import importlib.util
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+
+from gan_env import SUITES, Suite, instances
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 
 @pytest.fixture
-def run_script(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., int]:
-    """``run_script(name, *arguments)`` in an empty folder; gives the exit status."""
-    monkeypatch.chdir(tmp_path)
+def load_script(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
+    """``load_script(name)``: a script as a module."""
 
-    def call(name: str, *arguments: str) -> int:
+    def load(name: str) -> ModuleType:
         spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
         module = importlib.util.module_from_spec(spec)
         monkeypatch.setitem(sys.modules, name, module)
         spec.loader.exec_module(module)
+        return module
+
+    return load
+
+
+@pytest.fixture
+def tiny_suite(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Name of a suite with hardly anything to train or to grade."""
+    task = dataclasses.replace(SUITES["ring"].tasks[0], updates_per_step=1, decisions=3, grade_samples=128)
+    suite = Suite("tiny", "for tests", (task,), held_out={"validation": 2, "test": 3})
+    monkeypatch.setitem(instances._SUITES, suite.name, suite)
+    return suite.name
+
+
+@pytest.fixture
+def run_script(
+    load_script: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Callable[..., int]:
+    """``run_script(name, *arguments)`` in an empty folder; gives the exit status."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(name: str, *arguments: str) -> int:
+        module = load_script(name)
         monkeypatch.setattr(sys, "argv", [f"{name}.py", *arguments])
         try:
             module.fail_in_one_line(module.main)

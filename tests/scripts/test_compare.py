@@ -1,6 +1,5 @@
 """The comparison as a person types it: whole, interrupted, continued, mistaken."""
 
-import dataclasses
 import json
 import os
 import signal
@@ -11,18 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gan_env import SUITES, Suite, instances
-
 SCRIPT = Path(__file__).parents[2] / "scripts" / "compare.py"
-
-
-@pytest.fixture
-def tiny_suite(monkeypatch) -> str:
-    """Name of a suite that is played in no time."""
-    task = dataclasses.replace(SUITES["ring"].tasks[0], updates_per_step=2, decisions=3, grade_samples=64)
-    suite = Suite("tiny", "for tests", (task,), held_out={"validation": 2, "test": 3})
-    monkeypatch.setitem(instances._SUITES, suite.name, suite)
-    return suite.name
 
 
 def finished(run: Path) -> set[str]:

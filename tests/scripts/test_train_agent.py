@@ -1,6 +1,5 @@
 """The main command, as a person types it."""
 
-import dataclasses
 import json
 import subprocess
 import sys
@@ -10,7 +9,6 @@ import pytest
 import torch
 
 from agents.presets import ALGORITHMS, get_preset
-from gan_env import SUITES, Suite, instances
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "train_agent.py"
 TINY = ["--num-envs", "4", "--total-timesteps", "64", "--env", "decisions=4", "updates_per_step=2"]
@@ -40,15 +38,6 @@ def test_a_run_leaves_a_whole_folder(algorithm: str, run_script, capsys, tmp_pat
     assert (folder / "policy.zip").stat().st_size > 0
     assert [json.loads(line)["step"] for line in (folder / "stats.jsonl").read_text().splitlines()]
     assert list(folder.glob("events.*"))
-
-
-@pytest.fixture
-def tiny_suite(monkeypatch) -> str:
-    """Name of a suite with hardly anything to train or to grade."""
-    task = dataclasses.replace(SUITES["ring"].tasks[0], updates_per_step=1, decisions=3, grade_samples=128)
-    suite = Suite("tiny", "for tests", (task,), held_out={"validation": 2, "test": 3})
-    monkeypatch.setitem(instances._SUITES, suite.name, suite)
-    return "tiny"
 
 
 @pytest.mark.filterwarnings("ignore:`n_steps=8` is ignored")  # said when a saved model is loaded

@@ -1,0 +1,146 @@
+"""The state of a Stable-Baselines3 algorithm and its environments in the middle of training, as a tree.
+
+It is exact where a rollout begins: on-policy algorithms have used up their last rollout there, and the others the
+experience that they wanted to. What an algorithm's constructor makes from its options (schedules, shapes) is not part
+of it.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.distributions import StateDependentNoiseDistribution
+from stable_baselines3.common.vec_env import VecMonitor
+
+from agents.tree_file import Tree
+from agents.vec_env import SB3VecEnv
+
+_COUNTERS = (
+    "num_timesteps",
+    "exploration_rate",
+    "_current_progress_remaining",
+    "_episode_num",
+    "_n_calls",
+    "_n_updates",
+)
+_COLUMNS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
+_LOGGED = ("name_to_value", "name_to_count", "name_to_excluded")
+
+
+def learner_state(model: BaseAlgorithm) -> Tree:
+    """Everything that ``model`` goes on from, its environments (a ``VecMonitor`` around an ``SB3VecEnv``), what its
+    logger has gathered, and the random generators, which are the process's."""
+    attributes, monitor = vars(model), _monitor(model)
+    _, variables = model._get_torch_save_params()
+    lstm_states = attributes.get("_last_lstm_states")
+    replay = attributes.get("replay_buffer")
+    return {
+        "class": type(model).__name__,
+        "parameters": model.get_parameters(),
+        "variables": {name: attributes[name] for name in variables},
+        "counters": {name: attributes[name] for name in _COUNTERS if name in attributes},
+        "last_observations": model._last_obs,
+        "last_episode_starts": model._last_episode_starts,
+        "last_lstm_states": None if lstm_states is None else tuple(map(tuple, lstm_states)),
+        "episodes": list(model.ep_info_buffer or ()),
+        "replay": None if replay is None else _replay_state(replay),
+        "elapsed_ns": time.time_ns() - model.start_time,
+        "logged": {name: dict(getattr(model.logger, name)) for name in _LOGGED},
+        "returns": monitor.episode_returns,
+        "lengths": monitor.episode_lengths,
+        "episode_count": monitor.episode_count,
+        "environments": _environments(model).get_state(),
+        "random": _random_state(model),
+    }
+
+
+def restore_learner(model: BaseAlgorithm, state: Mapping[str, Any]) -> None:
+    """Put a :func:`learner_state` of a model with the same options into ``model``, whose training has just begun.
+
+    Raises ``ValueError`` for the state of another algorithm.
+    """
+    if state["class"] != type(model).__name__:
+        raise ValueError(f"this is the state of {state['class']}, not of {type(model).__name__}")
+    model.set_parameters(state["parameters"], exact_match=True, device=model.device)
+    with torch.no_grad():
+        for name, value in state["variables"].items():
+            vars(model)[name].copy_(value)  # in place: an optimizer holds it
+    for name, value in state["counters"].items():
+        setattr(model, name, value)
+    model._last_obs = state["last_observations"]
+    model._last_episode_starts = state["last_episode_starts"]
+    if state["last_lstm_states"] is not None:
+        recurrent: Any = model
+        kind = type(recurrent._last_lstm_states)
+        recurrent._last_lstm_states = kind(*state["last_lstm_states"])
+    assert model.ep_info_buffer is not None
+    model.ep_info_buffer.extend(state["episodes"])
+    if state["replay"] is not None:
+        _restore_replay(vars(model)["replay_buffer"], state["replay"])
+    model.start_time = time.time_ns() - state["elapsed_ns"]
+    for name in _LOGGED:
+        getattr(model.logger, name).update(state["logged"][name])
+    monitor = _monitor(model)
+    monitor.episode_returns, monitor.episode_lengths = state["returns"], state["lengths"]
+    monitor.episode_count = state["episode_count"]
+    _environments(model).set_state(state["environments"])
+    restore_random(model, state["random"])
+
+
+def restore_random(model: BaseAlgorithm, state: Mapping[str, Any]) -> None:
+    """The part of :func:`restore_learner` that has to be repeated where the rollout begins: state-dependent exploration
+    draws its noise just before."""
+    random.setstate(state["python"])
+    np.random.set_state(state["numpy"])  # noqa: NPY002  # Stable-Baselines3 draws from it
+    torch.set_rng_state(state["torch"])
+    model.action_space.np_random.bit_generator.state = state["actions"]
+    for noise, (matrix, matrices) in zip(_noises(model), state["noise"], strict=True):
+        noise.exploration_mat, noise.exploration_matrices = matrix, matrices
+
+
+def _random_state(model: BaseAlgorithm) -> dict[str, Tree]:
+    return {
+        "python": random.getstate(),
+        "numpy": np.random.get_state(),  # noqa: NPY002
+        "torch": torch.get_rng_state(),
+        "actions": model.action_space.np_random.bit_generator.state,
+        "noise": [(noise.exploration_mat, noise.exploration_matrices) for noise in _noises(model)],
+    }
+
+
+def _noises(model: BaseAlgorithm) -> Iterator[StateDependentNoiseDistribution]:
+    for actor in (model.policy, getattr(model.policy, "actor", None)):
+        noise = getattr(actor, "action_dist", None)
+        if isinstance(noise, StateDependentNoiseDistribution):
+            yield noise
+
+
+def _replay_state(buffer: ReplayBuffer) -> dict[str, Tree]:
+    """The part that is filled, and one row more: a buffer that saves memory keeps the newest observations there."""
+    rows = buffer.buffer_size if buffer.full else min(buffer.pos + 1, buffer.buffer_size)
+    columns = {name: vars(buffer)[name][:rows] for name in _COLUMNS if name in vars(buffer)}
+    return {"pos": buffer.pos, "full": buffer.full, "columns": columns}
+
+
+def _restore_replay(buffer: ReplayBuffer, state: Mapping[str, Any]) -> None:
+    buffer.pos, buffer.full = state["pos"], state["full"]
+    for name, column in state["columns"].items():
+        vars(buffer)[name][: len(column)] = column
+
+
+def _monitor(model: BaseAlgorithm) -> VecMonitor:
+    assert isinstance(model.env, VecMonitor)
+    return model.env
+
+
+def _environments(model: BaseAlgorithm) -> SB3VecEnv:
+    environments = _monitor(model).unwrapped
+    assert isinstance(environments, SB3VecEnv)
+    return environments
