@@ -22,6 +22,7 @@ from tqdm import tqdm
 from agents.bandit_run import train_bandit
 from agents.best_static import best_static_rates
 from agents.cli import fail_in_one_line, join_data_dir, parse_overrides, print_known
+from agents.cluster import connected
 from agents.evaluation import EpisodeRecord, Evaluator, finals, with_rates
 from agents.logging import GanLogger, ProgressBar, RunWriter
 from agents.predictors import NoopPredictor, Predictor, RandomPredictor
@@ -31,7 +32,9 @@ from agents.run_folder import RunFolder, provenance
 from agents.sb3 import check_action_type
 from agents.statistics import Summary, summarise
 from agents.training import PolicyTraining
+from agents.workers import Workers
 from gan_env import ActionCodec, EnvConfig, GanInstance, get_suite
+from gan_env.shards import PROCESSES, Shards
 from gan_env.spaces import action_space
 
 
@@ -69,6 +72,8 @@ class Options:
     """Reward preset, or terms with weights, e.g. quality=1,stability=0.02."""
     observation: str | None = None
     """Feature groups joined by '+'; --list names all."""
+    cluster: str | None = None
+    """Train the GANs on a Ray cluster: local, auto or HOST:PORT; docs/cluster.md."""
     run_dir: Path | None = None
     """Folder to write, new or empty; by default runs/SUITE-ALGO-SEED-TIME."""
     cache_dir: Path | None = None
@@ -90,10 +95,15 @@ def main() -> None:
     elif options.algo == "bandit":
         train_bandit(dataclasses.asdict(options))
     else:
-        train(options)
+        with connected(options.cluster) as cluster:
+            if cluster is None:
+                train(options)
+            else:
+                with cluster.shards() as workers:
+                    train(options, workers)
 
 
-def train(options: Options) -> None:
+def train(options: Options, shards: Shards = PROCESSES) -> None:
     """Prepare, train, choose, grade, report."""
     console = Console(soft_wrap=False)
     torch.set_num_threads(1)  # small networks: more threads would wait for each other, and for the population's
@@ -111,7 +121,7 @@ def train(options: Options) -> None:
     folder = RunFolder(options.run_dir or Path("runs") / name)
     names = ", ".join(dict.fromkeys(task.data for task in config.resolved_suite().all_tasks()))
     console.print(f"preparing {names} ...", highlight=False)
-    training = PolicyTraining(options.algo, config, num_envs, options.seed, algorithm_options)
+    training = PolicyTraining(options.algo, config, num_envs, options.seed, algorithm_options, shards)
     suite, evaluator = config.resolved_suite(), training.evaluator
     test = suite.instances("test")
     folder.create()
@@ -159,6 +169,20 @@ def train(options: Options) -> None:
     warning = one_sided_warning(options.algo, records[options.algo], config.knobs)
     if warning:
         console.print(warning, style="yellow", highlight=False)
+    if isinstance(shards, Workers):
+        lost = {
+            "workers": shards.lost,
+            "training_episodes": training.env.env.core.restarts,
+            "evaluations": evaluator.replays,
+        }
+        folder.write_json("lost.json", lost)
+        if shards.lost:
+            console.print(
+                f"{lost['workers']} workers were lost and replaced; {lost['training_episodes']} training episodes and "
+                f"{lost['evaluations']} evaluations were begun again",
+                style="yellow",
+                highlight=False,
+            )
     minutes, seconds = divmod(round(time.monotonic() - started), 60)
     console.print(
         f"done in {minutes} min {seconds} s; {folder.path / 'evaluation.json'} holds every number", highlight=False
@@ -180,7 +204,7 @@ def env_options(options: Options, preset: Mapping[str, Any]) -> dict[str, Any]:
     fixed = {
         "suite": options.suite,
         "device": options.device,
-        "cache_dir": options.cache_dir,
+        "cache_dir": options.cache_dir and options.cache_dir.absolute(),
         "progress": options.progress,
         "action_type": action_type,
     }
