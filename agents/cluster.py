@@ -6,7 +6,6 @@ Nothing else in this project knows Ray, which is imported when a cluster is aske
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import logging
 import math
 import os
@@ -24,42 +23,51 @@ from gan_env.shards import LostShardError
 
 LOCAL = "local"
 """Address of a cluster of this machine alone, for as long as the program runs."""
+LOOPBACK = "127.0.0.1"
 _ROOM_SECONDS = 10.0
 """What a worker that has died had is given back within so many seconds."""
 _START_SECONDS = 300.0
 """For a worker's first sign of life: it imports everything anew."""
 
 
-@contextlib.contextmanager
-def connected(address: str | None) -> Iterator[Cluster | None]:
-    """The cluster at ``address``: ``local``, ``auto`` (one that runs on this machine) or ``HOST:PORT``; None for None.
+def import_ray(*, loopback: bool = False) -> Any:
+    """Ray, told to keep to itself and, if asked, to the loopback interface: that has to be said before its import.
 
-    A local one listens on the loopback interface alone. Raises ``ValueError``, in one line, without Ray and where no
-    cluster answers.
+    Raises ``ValueError``, in one line, where it is not installed.
     """
-    if address is None:
-        yield None
-        return
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to others
-    own: dict[str, Any] = {}
-    if address == LOCAL:
-        # By this Ray takes the loopback interface, as it does on Windows; it would replace 127.0.0.1 by another.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if loopback:
+        # As on Windows, where it is the default; otherwise Ray replaces 127.0.0.1 by the machine's own address.
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
-        own = {"num_cpus": available_cores(), "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
     try:
         import ray
     except ImportError:
         raise ValueError("--cluster needs Ray: python -m pip install 'gan-balance[cluster]'") from None
+    return ray
+
+
+@contextlib.contextmanager
+def connected(address: str | None) -> Iterator[Cluster | None]:
+    """The cluster at ``address``: ``local``, ``auto`` (one that runs on this machine) or ``HOST:PORT``; None for None.
+
+    A local one is made for the occasion, of this machine's cores, and listens on the loopback interface alone. Raises
+    ``ValueError``, in one line, without Ray and where no cluster answers.
+    """
+    if address is None:
+        yield None
+        return
+    ray = import_ray(loopback=address == LOCAL)
+    own: dict[str, Any] = {}
+    if address == LOCAL:
+        own = {"num_cpus": available_cores(), "include_dashboard": False, "_node_ip_address": LOOPBACK}
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **own)
     except Exception as error:  # Ray has no one class of its own for this
         raise ValueError(f"--cluster {address}: no Ray cluster answers: {' '.join(str(error).split())[:200]}") from None
     try:
         listens = ray.util.get_node_ip_address()
-        if address == LOCAL and not ipaddress.ip_address(listens).is_loopback:
-            raise RuntimeError(
-                f"the local cluster listens on {listens}; Ray must not be imported before it is asked for"
-            )
+        if address == LOCAL and listens != LOOPBACK:
+            raise RuntimeError(f"the local cluster listens on {listens}; ask for it before anything imports ray")
         yield Cluster(ray)
     finally:
         ray.shutdown()
