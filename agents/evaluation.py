@@ -36,6 +36,9 @@ class EpisodeRecord:
     """log10 of each knob after each decision."""
 
 
+_ATTEMPTS = 10
+"""Times that episodes are played, at most, because workers are lost."""
+
 OnStep = Callable[[int], None]
 """Told the GAN updates of each step."""
 OnEnd = Callable[[int, BalanceCore | MixedCore, int], None]
@@ -103,11 +106,13 @@ class Evaluator:
         return [records[index] for index in range(len(instances))]
 
     def _surely(self, core: BalanceCore | MixedCore, *arguments: Any) -> list[EpisodeRecord]:
-        while True:
+        """The records of :meth:`_batch`, played again where GANs are lost."""
+        for _ in range(_ATTEMPTS):
             try:
                 return self._batch(core, *arguments)
             except LostShardError:
                 self.replays += 1
+        raise RuntimeError(f"the same episodes were lost {_ATTEMPTS} times; is there enough memory?")
 
     def _batch(
         self,

@@ -1,5 +1,7 @@
 """Populations in workers: the same episodes as here, and what is left of them when a worker is lost."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -145,6 +147,24 @@ def test_an_evaluation_is_played_again_with_the_same_grades(call):
         )
         evaluator.close()
     assert grades[0] == grades[1] and evaluator.replays == (call > 0) and len(hosts.opened) == 3
+
+
+def test_an_evaluation_that_is_always_lost_is_given_up(monkeypatch):
+    monkeypatch.setattr("agents.evaluation._ATTEMPTS", 2)
+    hosts = FakeHosts()
+    evaluator = Evaluator(EnvConfig(**OPTIONS), SIZE, Workers(hosts))
+
+    steps = itertools.count(1)
+
+    def before_ask(host, method, arguments):
+        if arguments[1:2] == ("step",) and next(steps) % 4 == 0:  # at the second step of each attempt
+            host.alive = False
+
+    hosts.before_ask = before_ask
+    test = EnvConfig(**OPTIONS).resolved_suite().instances("test")[:SIZE]
+    with pytest.raises(RuntimeError, match="lost 2 times; is there enough memory"):
+        evaluator.evaluate(NoopPredictor(evaluator.codec), test)
+    evaluator.close()
 
 
 def test_without_room_the_others_take_over(local):
