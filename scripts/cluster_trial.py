@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import importlib.metadata
 import json
 import shlex
 import subprocess
@@ -88,7 +89,7 @@ def main() -> None:
     for name in options.parts:
         record[name] = PARTS[name](options)
     if options.json is not None:
-        made = {"made": provenance("cpu"), "options": dataclasses.asdict(options)}
+        made = {"made": provenance("cpu") | {"ray": _ray_version()}, "options": dataclasses.asdict(options)}
         write_atomically(options.json, (json.dumps(record | made, indent=1, default=str) + "\n").encode())
     if not all(part.get("passed", True) for part in record.values()):
         sys.exit(1)
@@ -265,10 +266,18 @@ class _Watch(BaseCallback):
 
         training.env.step_wait = timed  # type: ignore[method-assign]
 
-    def _on_step(self) -> bool:
+    def _on_rollout_start(self) -> None:  # not in the middle of one, of which the learner makes use at its end
         if not self.warmed_up and self.num_timesteps >= self._half:
             self.begun, self.inside, self.warmed_up = time.process_time(), 0.0, self.num_timesteps
+
+    def _on_step(self) -> bool:
         return True
+
+
+def _ray_version() -> str | None:
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        return importlib.metadata.version("ray")
+    return None
 
 
 PARTS: dict[str, Callable[[Options], dict[str, Any]]] = {
