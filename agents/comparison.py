@@ -6,8 +6,9 @@ import dataclasses
 import io
 import json
 import shutil
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,12 +61,46 @@ def missing_cells(run: Path, tables: Sequence[str], methods: Sequence[str], seed
     return cells
 
 
+def context_of(cell: Cell, context: Context) -> Context:
+    """``context`` for the table and the first seed of ``cell``."""
+    return dataclasses.replace(context, table=cell.table, seed=cell.seeds[0])
+
+
 def run_cell(run: Path, cell: Cell, context: Context) -> None:
-    """Prepare, play, write; ``context`` is that of the cell's first seed.
+    """Prepare, play, write; what ``context`` says of table and seed does not count.
 
     Everything is written into hidden folders first, which are then renamed: a cell is whole or not there. A method
-    that trains for long leaves checkpoints beside them, from which it goes on when the cell is run again.
+    that trains for long leaves checkpoints beside them, from which it goes on when the cell is run again. A mistake
+    (``ValueError``) names the cell.
     """
+    try:
+        _run_cell(run, cell, context_of(cell, context))
+    except ValueError as error:
+        raise ValueError(f"cell {cell}: {error}") from error
+
+
+def cell_files(context: Context, cell: Cell) -> dict[str, bytes]:
+    """What :func:`run_cell` writes, by path within the run folder: for a machine that cannot write there."""
+    with tempfile.TemporaryDirectory() as place:
+        run_cell(Path(place), cell, context)
+        files = [path for path in Path(place).rglob("*") if path.is_file()]
+        return {path.relative_to(place).as_posix(): path.read_bytes() for path in files}
+
+
+def store_cell(run: Path, cell: Cell, files: Mapping[str, bytes]) -> None:
+    """Write what :func:`cell_files` returned, as :func:`run_cell` would have."""
+    for seed in cell.seeds:
+        folder = cell_folder(run, cell.table, cell.method, seed)
+        hidden = _hidden(folder)
+        for name, content in files.items():
+            if (run / name).is_relative_to(folder):
+                path = hidden / (run / name).relative_to(folder)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_atomically(path, content)
+        hidden.rename(folder)
+
+
+def _run_cell(run: Path, cell: Cell, context: Context) -> None:
     begun = time.monotonic()
     own = cell_folder(run, cell.table, cell.method, cell.seeds[0])
     checkpoints = own.with_name(f".{own.name}.checkpoints")

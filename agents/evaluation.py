@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from gan_env import ActionCodec, EnvConfig, GanInstance
 from gan_env.core import BalanceCore
 from gan_env.instances import Suite
 from gan_env.mixed import MixedCore, make_core
+from gan_env.shards import PROCESSES, LostShardError, Shards
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,9 @@ class EpisodeRecord:
     """log10 of each knob after each decision."""
 
 
+_ATTEMPTS = 10
+"""Times that episodes are played, at most, because workers are lost."""
+
 OnStep = Callable[[int], None]
 """Told the GAN updates of each step."""
 OnEnd = Callable[[int, BalanceCore | MixedCore, int], None]
@@ -46,9 +51,10 @@ class Evaluator:
     About ``num_envs`` GANs train at once: one population, or one for each kind of GAN in the suite. Results do not
     depend on the order of the calls. In a suite of several tasks a grade counts in units of the median that GANs left
     alone reach on the same one (:attr:`~gan_env.instances.Task.noop_grade`), so that one table holds them all.
+    ``shards`` says who may hold populations outside of this process; episodes that are lost there are played again.
     """
 
-    def __init__(self, config: EnvConfig, num_envs: int) -> None:
+    def __init__(self, config: EnvConfig, num_envs: int, shards: Shards = PROCESSES) -> None:
         self.config = config
         self.suite = config.resolved_suite()
         self.codec = config.codec()
@@ -58,7 +64,9 @@ class Evaluator:
         self._relative = _counts_relatively(self.suite)
         kinds = self.suite.kinds()
         size = -(-num_envs // len(kinds))
-        self._cores = {task.population_key(): make_core(config, size, [task]) for task in kinds}
+        self._cores = {task.population_key(): make_core(config, size, [task], shards) for task in kinds}
+        self.replays = 0
+        """How many times a population's episodes were played again because some were lost."""
         self._noop_grades = {(task.data, task.population_key()): task.noop_grade for task in tasks}
 
     @property
@@ -90,12 +98,21 @@ class Evaluator:
             core = self.core(instances[indices[0]])
             for start in range(0, len(indices), core.size):
                 batch = indices[start : start + core.size]
-                played = self._batch(core, predictor, [instances[index] for index in batch], on_step, codec)
+                played = self._surely(core, predictor, [instances[index] for index in batch], on_step, codec)
                 records |= dict(zip(batch, played, strict=True))
                 if on_end is not None:
                     for row, index in enumerate(batch):
                         on_end(index, core, row)
         return [records[index] for index in range(len(instances))]
+
+    def _surely(self, core: BalanceCore | MixedCore, *arguments: Any) -> list[EpisodeRecord]:
+        """The records of :meth:`_batch`, played again where GANs are lost."""
+        for _ in range(_ATTEMPTS):
+            try:
+                return self._batch(core, *arguments)
+            except LostShardError:
+                self.replays += 1
+        raise RuntimeError(f"the same episodes were lost {_ATTEMPTS} times; is there enough memory?")
 
     def _batch(
         self,
@@ -122,6 +139,8 @@ class Evaluator:
             first = np.zeros(core.size, dtype=bool)
             rows = np.flatnonzero(alive).tolist()
             result = core.step(rows, chosen[rows], codec)
+            if result.truncated.any():
+                raise LostShardError("episodes were lost")
             returns[rows] += result.rewards
             for place, row in enumerate(rows):
                 actions[row].append(_plain(chosen[row]))
@@ -131,7 +150,8 @@ class Evaluator:
                 on_step(len(rows) * core.task.updates_per_step)
         rows = list(range(count))
         grades = self.grade(core, rows, instances)
-        failures, proxies, decisions = core.failures(rows), core.infos(rows)["fid_proxy"], core.decisions
+        proxies, decisions = core.infos(rows)["fid_proxy"], core.decisions
+        failures = core.failures(rows)  # last: it notices where GANs were lost in the meantime
         return [
             EpisodeRecord(
                 instance=instance,

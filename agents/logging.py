@@ -101,7 +101,7 @@ class GanLogger(BaseCallback):
     def _on_step(self) -> bool:
         infos, dones, actions = self.locals["infos"], self.locals["dones"], self.locals["actions"]
         for info, done in zip(infos, dones, strict=True):
-            if done:
+            if done and not info["TimeLimit.truncated"]:
                 self._episodes.append((info["fid_proxy"], bool(info["diverged"] or info["collapsed"])))
         if np.issubdtype(actions.dtype, np.integer):
             self._actions.update(actions.reshape(-1).tolist())

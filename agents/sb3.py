@@ -26,11 +26,12 @@ from agents.tree_file import Tree
 from agents.vec_env import SB3VecEnv
 from gan_backbones.files import write_atomically
 from gan_env import GanBalanceVectorEnv, GanInstance
+from gan_env.shards import PROCESSES, Shards
 
 
-def make_training_env(num_envs: int, env_options: Mapping[str, Any]) -> SB3VecEnv:
-    """N training environments on one population, in the form that Stable-Baselines3 takes."""
-    return SB3VecEnv(GanBalanceVectorEnv(num_envs, autoreset_mode="SameStep", **env_options))
+def make_training_env(num_envs: int, env_options: Mapping[str, Any], shards: Shards = PROCESSES) -> SB3VecEnv:
+    """N training environments in the form that Stable-Baselines3 takes; ``shards`` says who may hold their GANs."""
+    return SB3VecEnv(GanBalanceVectorEnv(num_envs, autoreset_mode="SameStep", shards=shards, **env_options))
 
 
 def check_action_type(name: str, action_type: str) -> None:

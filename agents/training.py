@@ -21,6 +21,7 @@ from agents.learner_state import learner_state, restore_learner, restore_random
 from agents.sb3 import ChooseByValidation, build_model, make_training_env
 from agents.tree_file import Tree
 from gan_env import EnvConfig, GanInstance
+from gan_env.shards import PROCESSES, Shards
 
 OF_THE_MACHINE = ("cache_dir", "progress")
 """Options of the environment that change nothing."""
@@ -50,17 +51,26 @@ class Trial:
 class PolicyTraining:
     """An algorithm, its training environments, and the evaluator that its policies are tried by.
 
-    Raises ``ValueError`` in one line for options that do not fit; nothing has been written by then.
+    ``shards`` says who may hold the GANs outside of this process. Raises ``ValueError`` in one line for options that do
+    not fit; nothing has been written by then.
     """
 
-    def __init__(self, algorithm: str, config: EnvConfig, num_envs: int, seed: int, options: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        algorithm: str,
+        config: EnvConfig,
+        num_envs: int,
+        seed: int,
+        options: Mapping[str, Any],
+        shards: Shards = PROCESSES,
+    ) -> None:
         self._options = dict(options)
-        self.env = make_training_env(num_envs, dataclasses.asdict(config))
+        self.env = make_training_env(num_envs, dataclasses.asdict(config), shards)
         self.env.seed(seed)
         self.model: BaseAlgorithm = build_model(algorithm, self.env, seed, options)
         suite = config.resolved_suite()
         self.validation: Sequence[GanInstance] = suite.instances("validation")
-        self.evaluator = Evaluator(config, min(num_envs, len(self.validation)))
+        self.evaluator = Evaluator(config, min(num_envs, len(self.validation)), shards)
         self.updates_per_step = sum(task.updates_per_step for task in suite.tasks) / len(suite.tasks)
         """GAN updates of one environment step."""
         self.updates = 0

@@ -18,7 +18,8 @@ class SB3VecEnv(VecEnv):
     """A vector environment on one core, with ``SAME_STEP`` autoreset, as a Stable-Baselines3 ``VecEnv``.
 
     At the end of an episode ``infos[i]["terminal_observation"]`` is the last observation of that episode and the
-    returned observation is the first of the next. Nothing is ever truncated.
+    returned observation is the first of the next. ``infos[i]["TimeLimit.truncated"]``, which a learner bootstraps
+    through, is true only of an episode that was lost with the machine that trained it.
     """
 
     def __init__(self, env: CoreVectorEnv) -> None:
@@ -40,9 +41,9 @@ class SB3VecEnv(VecEnv):
         self._actions = actions
 
     def step_wait(self) -> VecEnvStepReturn:
-        observations, rewards, terminated, _, infos = self.env.step(self._actions)
-        rows = self._rows(infos, range(self.num_envs))
-        ended = np.flatnonzero(terminated).tolist()
+        observations, rewards, terminated, truncated, infos = self.env.step(self._actions)
+        rows, dones = self._rows(infos, range(self.num_envs)), terminated | truncated
+        ended = np.flatnonzero(dones).tolist()
         if ended:
             finals = self._rows(infos["final_info"], ended)
             for row, final in zip(ended, finals, strict=True):
@@ -50,9 +51,9 @@ class SB3VecEnv(VecEnv):
                 self.reset_infos[row] = rows[row]
                 rows[row] = final | {
                     "terminal_observation": infos["final_obs"][row],
-                    "TimeLimit.truncated": False,
+                    "TimeLimit.truncated": bool(truncated[row]),
                 }
-        return observations, rewards.astype(np.float32), terminated, rows
+        return observations, rewards.astype(np.float32), dones, rows
 
     def get_state(self) -> Any:
         """A copy of all episodes and random generators."""

@@ -88,8 +88,8 @@ class EnvConfig:
     device: str = "cpu"
     """Where the GANs train."""
     workers: int | None = None
-    """On a CPU, processes that a vector environment is shared out to, at least 8 GANs each; by default one per core.
-    Without processes, threads."""
+    """Processes that a vector environment is shared out to on a CPU, at least 8 GANs each; by default one per core. On
+    a cluster, its workers. Without processes, threads."""
     strategy: str = "auto"
     """How a population computes: ``auto``, ``stacked`` or ``looped``."""
     precision: str = "float32"

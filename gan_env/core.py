@@ -54,6 +54,8 @@ class StepResult:
     infos: dict[str, Any]
     """Column by column: ``fid_proxy``, ``diverged``, ``collapsed``, ``instance``, and by name ``reward_terms``,
     ``stats`` and ``knobs``."""
+    truncated: NDArray[np.bool_]
+    """Rows that were lost with whoever trained them: never, unless on another machine."""
 
 
 class BalanceCore:
@@ -190,6 +192,7 @@ class BalanceCore:
                 "collapsed": shown["collapsed"][chosen],
                 "stats": {name: shown[f"stats/{name}"][chosen] for name in STATISTICS},
             },
+            truncated=np.zeros(len(chosen), dtype=bool),
         )
 
     def observations(self, rows: Sequence[int]) -> NDArray[np.float32]:

@@ -52,7 +52,8 @@ class CoreVectorEnv(VectorEnv[NDArray[Any], Any, NDArray[Any]]):
     Row i, reset with seed s + i, does what a single environment reset with that seed does, up to rounding. All three
     autoreset modes of Gymnasium are honoured; with ``DISABLED``, rows are reset by
     ``reset(options={"reset_mask": mask})``. ``options={"instance": [...]}`` pins an instance for each row that is
-    reset. An environment is this with a core, the spaces and :meth:`picture`.
+    reset. A row is ``truncated`` only where its core says that its episode was lost. An environment is this with a
+    core, the spaces and :meth:`picture`.
     """
 
     core: RowCore
@@ -112,28 +113,29 @@ class CoreVectorEnv(VectorEnv[NDArray[Any], Any, NDArray[Any]]):
         if resets and self.autoreset_mode is AutoresetMode.DISABLED:
             raise gym.error.ResetNeeded(f"environments {resets} have ended; reset them with options['reset_mask']")
         rows = np.flatnonzero(~self._ended).tolist()  # all but those that NEXT_STEP resets now
-        rewards, terminated = np.zeros(self.num_envs), np.zeros(self.num_envs, dtype=bool)
+        rewards, (terminated, truncated) = np.zeros(self.num_envs), np.zeros((2, self.num_envs), dtype=bool)
         infos: dict[str, Any] = {}
         if rows:
             result = self.core.step(rows, actions[rows])
-            rewards[rows], terminated[rows] = result.rewards, result.terminated
+            rewards[rows], terminated[rows], truncated[rows] = result.rewards, result.terminated, result.truncated
             infos = self._masked(result.infos, rows)
         if resets:
             self._begin(resets)
             infos = self._merged(infos, self._masked(self.core.infos(resets), resets))
-        self._ended = terminated.copy()
-        if self.autoreset_mode is AutoresetMode.SAME_STEP and terminated.any():
-            ended = np.flatnonzero(terminated).tolist()
+        over = terminated | truncated
+        self._ended = over.copy()
+        if self.autoreset_mode is AutoresetMode.SAME_STEP and over.any():
+            ended = np.flatnonzero(over).tolist()
             final = self._observations()
             observations = np.empty(self.num_envs, dtype=object)
             for row in ended:
                 observations[row] = final[row]
-            final_infos = self._restricted(infos, terminated)
+            final_infos = self._restricted(infos, over)
             self._begin(ended)
             infos = self._merged(infos, self._masked(self.core.infos(ended), ended))
-            infos |= {"final_obs": observations, "_final_obs": terminated.copy()}
-            infos |= {"final_info": final_infos, "_final_info": terminated.copy()}
-        return self._observations(), rewards, terminated, np.zeros(self.num_envs, dtype=bool), infos
+            infos |= {"final_obs": observations, "_final_obs": over.copy()}
+            infos |= {"final_info": final_infos, "_final_info": over.copy()}
+        return self._observations(), rewards, terminated, truncated, infos
 
     def picture(self, row: int) -> NDArray[np.uint8]:
         """What one row shows, ``(height, width, 3)``, whatever the render mode."""

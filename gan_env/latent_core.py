@@ -120,7 +120,8 @@ class LatentCore:
         self._seen[chosen] = self.actions.shown(read, latents)
         infos = {"reward_terms": terms, "logit": logits} | self.infos(chosen)
         rewards = np.sum(list(terms.values()), axis=0)
-        return StepResult(self.observations(chosen), rewards, self._pulls[chosen] >= self.config.pulls, infos)
+        ended = self._pulls[chosen] >= self.config.pulls
+        return StepResult(self.observations(chosen), rewards, ended, infos, truncated=np.zeros_like(ended))
 
     def observations(self, rows: Sequence[int]) -> NDArray[Any]:
         """What each of ``rows`` shows at present."""

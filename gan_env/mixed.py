@@ -1,4 +1,4 @@
-"""Several cores behind the row interface of one: for suites that mix points with images, and for several processes."""
+"""Several cores behind the row interface of one: for suites that mix points with images, and for shards elsewhere."""
 
 from __future__ import annotations
 
@@ -18,17 +18,19 @@ from gan_env.core import BalanceCore, StepResult
 from gan_env.instances import GanInstance, Task
 from gan_env.knobs import ActionCodec
 from gan_env.quality import cached_data, make_proxy
-from gan_env.shards import RemoteCore, shard_count
+from gan_env.remote_core import RemoteCore
+from gan_env.shards import PROCESSES, Shards
 
 
-def make_core(config: EnvConfig, size: int, tasks: Sequence[Task] | None = None) -> BalanceCore | MixedCore:
+def make_core(
+    config: EnvConfig, size: int, tasks: Sequence[Task] | None = None, shards: Shards = PROCESSES
+) -> BalanceCore | MixedCore:
     """The rows of a vector environment: one population in this process where that is enough.
 
-    ``tasks`` are the kinds of GAN, by default those that the suite trains.
+    ``tasks`` are the kinds of GAN, by default those that the suite trains; ``shards`` says who else may hold some.
     """
     kinds = config.resolved_suite().kinds("train") if tasks is None else tasks
-    shards = shard_count(config, size // len(kinds))
-    if len(kinds) == shards == 1:
+    if len(kinds) == 1 and shards.count(config, size) == 0:
         return BalanceCore(config, size, kinds[0])
     return MixedCore(config, size, kinds, shards)
 
@@ -36,11 +38,11 @@ def make_core(config: EnvConfig, size: int, tasks: Sequence[Task] | None = None)
 class MixedCore:
     """N rows over several cores. Row i belongs to core ``i % len(cores)`` for good, whose kind is ``i % len(tasks)``.
 
-    Its methods are those of :class:`BalanceCore`, which says what they do. With more than one of ``shards`` each kind
-    has that many cores, each in a process of its own.
+    Its methods are those of :class:`BalanceCore`, which says what they do. Where ``shards`` takes the rows, each kind
+    has as many cores there as it counts.
     """
 
-    def __init__(self, config: EnvConfig, size: int, tasks: Sequence[Task], shards: int = 1) -> None:
+    def __init__(self, config: EnvConfig, size: int, tasks: Sequence[Task], shards: Shards = PROCESSES) -> None:
         if size < len(tasks):
             raise ValueError(
                 f"suite {config.suite!r} trains {len(tasks)} kinds of GAN; "
@@ -48,15 +50,16 @@ class MixedCore:
             )
         self.config = config
         self.size = size
-        kinds = list(tasks) * shards
+        count = shards.count(config, size // len(tasks))
+        kinds = list(tasks) * max(1, count)
         sizes = [len(range(index, size, len(kinds))) for index in range(len(kinds))]
         self.cores: list[BalanceCore | RemoteCore]
-        if shards == 1:
-            self.cores = [BalanceCore(config, count, task) for count, task in zip(sizes, kinds, strict=True)]
+        if count == 0:
+            self.cores = [BalanceCore(config, rows, task) for rows, task in zip(sizes, kinds, strict=True)]
         else:
             _prepare(config, tasks)
-            self.cores = [RemoteCore(config, count, task) for count, task in zip(sizes, kinds, strict=True)]
-        self._executor = ThreadPoolExecutor(len(kinds), "gan-core") if shards > 1 else None
+            self.cores = [RemoteCore(config, rows, task, shards) for rows, task in zip(sizes, kinds, strict=True)]
+        self._executor = ThreadPoolExecutor(len(kinds), "gan-core") if count else None
         self.task = tasks[0]
         self.suite, self.codec, self.observer = self.cores[0].suite, self.cores[0].codec, self.cores[0].observer
 
@@ -71,6 +74,11 @@ class MixedCore:
     @property
     def decisions(self) -> NDArray[np.int64]:
         return np.array([core.decisions[index] for core, index in map(self.place, range(self.size))])
+
+    @property
+    def restarts(self) -> int:
+        """Episodes that were truncated because whoever trained their GANs was lost."""
+        return sum(core.restarts for core in self.cores if isinstance(core, RemoteCore))
 
     def draw(self, row: int, rng: np.random.Generator) -> GanInstance:
         core, index = self.place(row)
@@ -167,13 +175,18 @@ def _join_results(parts: list[StepResult]) -> StepResult:
         np.concatenate([part.rewards for part in parts]),
         np.concatenate([part.terminated for part in parts]),
         _join_columns([part.infos for part in parts]),
+        np.concatenate([part.truncated for part in parts]),
     )
 
 
 def _reorder(value: Any, order: NDArray[np.int64]) -> Any:
     if isinstance(value, StepResult):
         return StepResult(
-            value.observations[order], value.rewards[order], value.terminated[order], _reorder(value.infos, order)
+            value.observations[order],
+            value.rewards[order],
+            value.terminated[order],
+            _reorder(value.infos, order),
+            value.truncated[order],
         )
     if isinstance(value, dict):
         return {name: _reorder(column, order) for name, column in value.items()}

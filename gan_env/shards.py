@@ -1,4 +1,4 @@
-"""A core in a process of its own.
+"""Where the cores of a vector environment are held when they are not in its own process: in others on this machine.
 
 On a CPU an update is thousands of small operations, each of which takes and gives back Python's interpreter lock:
 two threads hinder each other so much that small GANs train no faster on two cores than on one. Processes do not.
@@ -7,63 +7,88 @@ two threads hinder each other so much that small GANs train no faster on two cor
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import multiprocessing
 import pickle
 import signal
-import threading
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, Protocol
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from gan_backbones.data import DataSet
 from gan_backbones.threads import available_cores
 from gan_env.config import EnvConfig
-from gan_env.core import BalanceCore, StepResult
-from gan_env.instances import GanInstance, Task
-from gan_env.knobs import ActionCodec
-from gan_env.quality import cached_data
+from gan_env.core import BalanceCore
+from gan_env.instances import Task
 
-ROWS_PER_PROCESS = 8
+ROWS_PER_SHARD = 8
 """Fewer are not worth a process."""
 
 
-def shard_count(config: EnvConfig, size: int) -> int:
-    """How many processes ``size`` rows are shared out to; 1 means that they stay in this one.
+class LostShardError(RuntimeError):
+    """Whoever held a core is gone, and its GANs with it."""
+
+
+class Shard(Protocol):
+    """A :class:`~gan_env.core.BalanceCore` somewhere else."""
+
+    def call(self, method: str, *arguments: Any) -> Any:
+        """What a method of that core returns, tensors as arrays; what it raises is raised here.
+
+        Raises ``LostShardError`` where no answer will come.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give the core up; every later call raises ``RuntimeError``."""
+        ...
+
+
+class Shards(Protocol):
+    """Who holds cores elsewhere."""
+
+    def count(self, config: EnvConfig, size: int) -> int:
+        """How many shards ``size`` rows are shared out to; 0 means that they stay in this process."""
+        ...
+
+    def start(self, config: EnvConfig, size: int, task: Task) -> Shard:
+        """A new core with these arguments; what its making raises is raised here."""
+        ...
+
+    def replace(self, lost: Shard, config: EnvConfig, size: int, task: Task) -> Shard:
+        """A new core for one that was lost. Raises ``RuntimeError`` where there is nothing to hold it."""
+        ...
+
+
+class Processes:
+    """One process for each core of the machine. They are not replaced: here, a lost one means a lack of memory.
 
     Processes begin as copies of this one, so that whatever is registered here is there, too; where the system cannot
-    do that, and on a GPU, there is one.
+    do that, and on a GPU, the rows stay here.
     """
-    if config.device != "cpu" or "fork" not in multiprocessing.get_all_start_methods():
-        return 1
-    return max(1, min(config.workers or available_cores(), size // ROWS_PER_PROCESS))
+
+    def count(self, config: EnvConfig, size: int) -> int:
+        if config.device != "cpu" or "fork" not in multiprocessing.get_all_start_methods():
+            return 0
+        processes = min(config.workers or available_cores(), size // ROWS_PER_SHARD)
+        return processes if processes > 1 else 0
+
+    def start(self, config: EnvConfig, size: int, task: Task) -> Shard:
+        return _ProcessShard(config, size, task)
+
+    def replace(self, lost: Shard, config: EnvConfig, size: int, task: Task) -> Shard:
+        raise RuntimeError("a process that trains GANs has died; was it killed, or out of memory?")
 
 
-class RemoteCore:
-    """The row interface of :class:`~gan_env.core.BalanceCore`, which says what the methods do; the work is elsewhere.
+PROCESSES = Processes()
 
-    What goes over the pipe is pickled by one of the two processes and read by the other, nothing else.
-    """
+
+class _ProcessShard:
+    """What goes over the pipe is pickled by one of the two processes and read by the other, nothing else."""
 
     def __init__(self, config: EnvConfig, size: int, task: Task) -> None:
-        config = dataclasses.replace(config, workers=1)
-        self.config = config
-        self.size = size
-        self.suite = config.resolved_suite()
-        self.task = task
-        self.key = task.population_key()
-        self.codec = config.codec()
-        self.observer = config.observer()
-        self.instances: list[GanInstance | None] = [None] * size
-        self.decisions = np.zeros(size, dtype=np.int64)
-        self._observations = self.observer.vector.repeat(size, 1).numpy()
-        self._lock = threading.Lock()
         context = multiprocessing.get_context("fork")
         self._pipe, remote = context.Pipe()
         # Numbers of threads that the parent has chosen are of no use to a process for one core.
@@ -73,79 +98,33 @@ class RemoteCore:
         self._end = weakref.finalize(self, _stop, self._pipe, process)
         self._answer()
 
-    def draw(self, row: int, rng: np.random.Generator) -> GanInstance:
-        return self.suite.sample(rng, accept=lambda task: task.population_key() == self.key)
-
-    def reset(self, rows: Sequence[int], instances: Sequence[GanInstance]) -> NDArray[np.float32]:
-        observations: NDArray[np.float32] = self._call("reset", list(rows), list(instances))
-        self._observations[list(rows)] = observations
-        for row, instance in zip(rows, instances, strict=True):
-            self.instances[row] = instance
-        self.decisions[list(rows)] = 0
-        return observations
-
-    def step(self, rows: Sequence[int], actions: object, codec: ActionCodec | None = None) -> StepResult:
-        result: StepResult = self._call("step", list(rows), actions, codec)
-        self.decisions[list(rows)] += 1
-        self._observations[list(rows)] = result.observations
-        return result
-
-    def observations(self, rows: Sequence[int]) -> NDArray[np.float32]:
-        return self._observations[list(rows)]
-
-    def infos(self, rows: Sequence[int]) -> dict[str, Any]:
-        infos: dict[str, Any] = self._call("infos", list(rows))
-        return infos
-
-    def grade(self, rows: Sequence[int]) -> NDArray[np.float64]:
-        grades: NDArray[np.float64] = self._call("grade", list(rows))
-        return grades
-
-    def failures(self, rows: Sequence[int]) -> NDArray[np.bool_]:
-        failures: NDArray[np.bool_] = self._call("failures", list(rows))
-        return failures
-
-    def features_seen(self) -> dict[str, tuple[float, float]]:
-        seen: dict[str, tuple[float, float]] = self._call("features_seen")
-        return seen
-
-    def data_of(self, row: int) -> DataSet:
-        instance = self.instances[row]
-        data = self.task.data if instance is None else instance.data
-        return cached_data(data, self.task.resolution, self.config.cache_dir, self.config.progress)
-
-    def samples(self, row: int, count: int) -> Tensor:
-        return torch.from_numpy(self._call("samples", row, count))
-
-    def get_state(self) -> dict[str, Any]:
-        state: dict[str, Any] = self._call("get_state")
-        return state
-
-    def set_state(self, state: Mapping[str, Any]) -> None:
-        self._call("set_state", state)
-        self.instances = [None if one is None else GanInstance(**one) for one in state["instances"]]
-        self.decisions = state["decisions"].copy()
-        self._observations = self._call("observations", range(self.size))
+    def call(self, method: str, *arguments: Any) -> Any:
+        if not self._end.alive:
+            raise RuntimeError("this environment is closed")
+        self._pipe.send_bytes(pickle.dumps((method, arguments)))
+        return self._answer()
 
     def close(self) -> None:
         self._end()
-
-    def _call(self, method: str, *arguments: Any) -> Any:
-        with self._lock:
-            if not self._end.alive:
-                raise RuntimeError("this environment is closed")
-            self._pipe.send_bytes(pickle.dumps((method, arguments)))
-            return self._answer()
 
     def _answer(self) -> Any:
         try:
             done, value = pickle.loads(self._pipe.recv_bytes())
         except (EOFError, OSError):
             self._end()
-            raise RuntimeError("a process that trains GANs has died; was it killed, or out of memory?") from None
+            raise LostShardError("a process that trains GANs has died") from None
         if not done:
             raise value
         return value
+
+
+def attempt(work: Callable[..., Any], *arguments: Any) -> tuple[bool, Any]:
+    """``(True, what work returns)``, a tensor as an array, or ``(False, what it raises)``: fit to be sent."""
+    try:
+        value = work(*arguments)
+    except Exception as error:  # whatever it is, whoever asked raises it
+        return False, error
+    return True, value.numpy() if isinstance(value, Tensor) else value
 
 
 def _serve(pipe: Connection, parent: Connection, config: EnvConfig, size: int, task: Task) -> None:
@@ -154,24 +133,25 @@ def _serve(pipe: Connection, parent: Connection, config: EnvConfig, size: int, t
     for number in (signal.SIGINT, signal.SIGTERM):  # sent to all of a group; the parent decides when this one ends
         signal.signal(number, signal.SIG_IGN)
     torch.set_num_threads(1)
-    core = None
-    request: tuple[str, tuple[Any, ...]] | None = None
+    core: Any = None
+
+    def build() -> None:
+        nonlocal core
+        core = BalanceCore(config, size, task)
+
+    answer = attempt(build)
     with contextlib.suppress(EOFError, OSError):
         while True:
             try:
-                if request is None:
-                    core, value = BalanceCore(config, size, task), None
-                else:
-                    method, arguments = request
-                    value = getattr(core, method)(*arguments)
-                    value = value.numpy() if isinstance(value, Tensor) else value
-                answer = pickle.dumps((True, value))
-            except Exception as error:  # whatever it is, the parent raises it
-                answer = pickle.dumps((False, error))
-            pipe.send_bytes(answer)
+                content = pickle.dumps(answer)
+            except Exception as error:  # an answer that cannot be sent
+                content = pickle.dumps((False, error))
+            pipe.send_bytes(content)
             request = pickle.loads(pipe.recv_bytes())
             if request is None:
                 return
+            method, arguments = request
+            answer = attempt(getattr(core, method), *arguments)
 
 
 def _stop(pipe: Connection, process: Any) -> None:

@@ -15,6 +15,7 @@ from gan_env.core_vector_env import CoreVectorEnv, check_render_mode
 from gan_env.instances import GanInstance
 from gan_env.mixed import MixedCore, make_core
 from gan_env.render import draw_row
+from gan_env.shards import PROCESSES, Shards
 from gan_env.spaces import action_space, observation_space
 
 
@@ -23,6 +24,7 @@ class GanBalanceVectorEnv(CoreVectorEnv):
 
     A suite that mixes kinds of GAN gets a population for each, and each row stays in its own: row i is of kind i modulo
     their number. Seeds, autoreset modes and pinned instances: :class:`~gan_env.core_vector_env.CoreVectorEnv`.
+    ``shards`` says who may hold populations outside of this process.
     """
 
     metadata = {**GanBalanceEnv.metadata, "autoreset_mode": AutoresetMode.NEXT_STEP}
@@ -33,13 +35,14 @@ class GanBalanceVectorEnv(CoreVectorEnv):
         num_envs: int = 1,
         render_mode: str | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        shards: Shards = PROCESSES,
         **options: Any,
     ) -> None:
         check_render_mode(render_mode, self.metadata)
         if num_envs < 1:
             raise ValueError(f"num_envs must be at least 1, not {num_envs}")
         self.config = make_options(EnvConfig, options)
-        core = make_core(self.config, num_envs)
+        core = make_core(self.config, num_envs, shards=shards)
         spaces = observation_space(core.observer), action_space(core.codec)
         super().__init__(core, GanInstance, spaces, render_mode, autoreset_mode)
 

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import json
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -29,9 +30,20 @@ from rich.table import Table
 from tqdm import tqdm
 
 from agents.cli import fail_in_one_line, parse_overrides
-from agents.comparison import Cell, clear_unfinished, missing_cells, run_cell, write_results
+from agents.cluster import connected
+from agents.comparison import (
+    Cell,
+    cell_files,
+    clear_unfinished,
+    context_of,
+    missing_cells,
+    run_cell,
+    store_cell,
+    write_results,
+)
 from agents.methods import METHODS, TABLES, Context, default_budget, find_method, split_names
 from agents.processes import OnStep, run_jobs
+from agents.retries import run_tasks
 from agents.run_folder import RunFolder, hold, provenance
 from gan_backbones.files import write_atomically
 from gan_backbones.threads import available_cores
@@ -72,7 +84,9 @@ class Options:
     env: tuple[str, ...] = ()
     """The problem, where it is not the suite's, as NAME=VALUE, e.g. --env decisions=50 batch_size=32."""
     jobs: int | None = None
-    """Cells that run side by side; by default one per core."""
+    """Cells that run side by side; by default one per core, of all machines of a cluster."""
+    cluster: str | None = None
+    """Run cells as Ray tasks: local, auto or HOST:PORT; docs/cluster.md."""
     run_dir: Path | None = None
     """Folder to write or to go on with; by default runs/compare-SUITE-TIME."""
     cache_dir: Path | None = None
@@ -100,40 +114,42 @@ def compare(options: Options) -> None:
     if unknown:
         raise ValueError(f"unknown table {unknown[0]!r}; known: {', '.join(TABLES)}")
     chosen = {name: find_method(name) for name in methods}
-    jobs = available_cores() if options.jobs is None else options.jobs
-    if options.seeds < 1 or jobs < 1:
-        raise ValueError(f"--seeds and --jobs must be at least 1, not {options.seeds} and {jobs}")
+    if options.seeds < 1 or (options.jobs is not None and options.jobs < 1):
+        raise ValueError(f"--seeds and --jobs must be at least 1, not {options.seeds} and {options.jobs}")
     get_suite(options.suite)
     env = parse_overrides(options.env, "--env")
     strangers = sorted(set(env) - set(PROBLEM))
     if strangers:
         raise ValueError(f"--env: unknown option {strangers[0]!r}; known: {', '.join(PROBLEM)}")
-    env |= {"cache_dir": options.cache_dir}
+    env |= {"cache_dir": options.cache_dir and options.cache_dir.absolute()}
     budget = default_budget(options.suite) if options.budget is None else options.budget
     context = Context(options.suite, tables[0], 0, budget, env)
     run = options.run_dir or Path("runs") / f"compare-{options.suite}-{datetime.now():%Y%m%d-%H%M%S}"
 
-    def context_of(cell: Cell) -> Context:
-        return dataclasses.replace(context, table=cell.table, seed=cell.seeds[0])
-
     def work(cell: Cell, on_step: OnStep) -> None:
-        try:
-            run_cell(run, cell, dataclasses.replace(context_of(cell), on_step=on_step))
-        except ValueError as error:
-            raise ValueError(f"cell {cell}: {error}") from error
+        run_cell(run, cell, dataclasses.replace(context, on_step=on_step))
 
-    with run_folder(run, dataclasses.replace(options, budget=budget), console):
+    with connected(options.cluster) as cluster, run_folder(run, dataclasses.replace(options, budget=budget), console):
         clear_unfinished(run)
         prepare_data(context, console)
         cells = missing_cells(run, tables, methods, range(options.seeds))
-        expected = sum(chosen[cell.method].expected_updates(context_of(cell)) for cell in cells)
+        expected = {cell: chosen[cell.method].expected_updates(context_of(cell, context)) for cell in cells}
+        tasks = None if cluster is None else cluster.tasks(functools.partial(cell_files, context))
+        jobs = options.jobs or (available_cores() if tasks is None else tasks.room())
         console.print(
             f"{len(methods)} methods on {options.suite}, {budget} GAN updates for each: {len(cells)} cells to run, "
             f"{jobs} side by side; writing {run}",
             highlight=False,
         )
         hidden = None if options.progress else True
-        bar = tqdm(total=expected, unit="update", unit_scale=True, dynamic_ncols=True, smoothing=0.02, disable=hidden)
+        bar = tqdm(
+            total=sum(expected.values()),
+            unit="update",
+            unit_scale=True,
+            dynamic_ncols=True,
+            smoothing=0.02,
+            disable=hidden,
+        )
         failures: list[Cell] = []
         ended: list[Cell] = []
 
@@ -145,8 +161,15 @@ def compare(options: Options) -> None:
                 tqdm.write(f"cell {cell} failed:\n{problem}", file=sys.stderr)
             write_results(run)
 
+        def arrived(cell: Cell, files: Mapping[str, bytes]) -> None:
+            store_cell(run, cell, files)
+            bar.update(expected[cell])
+
         try:
-            run_jobs(cells, work, jobs, on_progress=lambda made: bar.update(made - bar.n), on_done=done)
+            if tasks is None:
+                run_jobs(cells, work, jobs, on_progress=lambda made: bar.update(made - bar.n), on_done=done)
+            elif lost := run_tasks(cells, tasks, options.jobs, on_result=arrived, on_done=done):
+                print(f"{lost} cells were lost with the machines that ran them, and begun again", file=sys.stderr)
         except KeyboardInterrupt:
             bar.close()
             again = [*sys.argv, *([] if options.run_dir else ["--run-dir", str(run)])]

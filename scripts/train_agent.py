@@ -25,6 +25,7 @@ from agents.bandit_run import train_bandit
 from agents.best_static import best_static_rates
 from agents.checkpoint import Checkpoints
 from agents.cli import fail_in_one_line, join_data_dir, parse_overrides, print_known
+from agents.cluster import connected
 from agents.evaluation import EpisodeRecord, Evaluator, finals, with_rates
 from agents.interruption import Interruption
 from agents.logging import GanLogger, ProgressBar, RunWriter
@@ -35,8 +36,10 @@ from agents.run_folder import RunFolder, provenance
 from agents.sb3 import check_action_type
 from agents.statistics import Summary, summarise
 from agents.training import OF_THE_MACHINE, PolicyTraining
+from agents.workers import Workers
 from gan_backbones.threads import available_cores
 from gan_env import ActionCodec, EnvConfig, GanInstance, get_suite
+from gan_env.shards import PROCESSES, Shards
 from gan_env.spaces import action_space
 
 
@@ -74,6 +77,8 @@ class Options:
     """Reward preset, or terms with weights, e.g. quality=1,stability=0.02."""
     observation: str | None = None
     """Feature groups joined by '+'; --list names all."""
+    cluster: str | None = None
+    """Train the GANs on a Ray cluster: local, auto or HOST:PORT; docs/cluster.md."""
     run_dir: Path | None = None
     """Folder to write, new or empty; by default runs/SUITE-ALGO-SEED-TIME."""
     resume: Path | None = None
@@ -111,11 +116,21 @@ def main() -> None:
                     f"{options.resume} was begun with --{name.replace('_', '-')} {before}, not {wanted}; "
                     "leave the option out beside --resume, or begin another run"
                 )
-        train(given)
+        train_where(given)
     elif options.algo == "bandit":
         train_bandit(dataclasses.asdict(options))
     else:
-        train(options)
+        train_where(options)
+
+
+def train_where(options: Options) -> None:
+    """:func:`train`, with the GANs in processes of this machine or on a cluster."""
+    with connected(options.cluster) as cluster:
+        if cluster is None:
+            train(options)
+        else:
+            with cluster.shards() as workers:
+                train(options, workers)
 
 
 def begun_with(path: Path) -> Options:
@@ -136,7 +151,7 @@ def begun_with(path: Path) -> Options:
     return options
 
 
-def train(options: Options) -> None:
+def train(options: Options, shards: Shards = PROCESSES) -> None:
     """Prepare, train, choose, grade, report; or go on with it."""
     console = Console(soft_wrap=False)
     torch.set_num_threads(1)  # small networks: more threads would wait for each other, and for the population's
@@ -162,7 +177,7 @@ def train(options: Options) -> None:
     suite = config.resolved_suite()
     names = ", ".join(dict.fromkeys(task.data for task in suite.all_tasks()))
     console.print(f"preparing {names} ...", highlight=False)
-    training = PolicyTraining(options.algo, config, num_envs, options.seed, algorithm_options)
+    training = PolicyTraining(options.algo, config, num_envs, options.seed, algorithm_options, shards)
     record = (
         provenance(options.device)
         | {"options": dataclasses.asdict(options), "total_timesteps": total_timesteps, "num_envs": num_envs}
@@ -184,6 +199,8 @@ def train(options: Options) -> None:
         checkpoints = Checkpoints(folder.path / "checkpoints", settings, every, growing=folder.growing)
         try:
             learn_and_grade(options, training, folder, checkpoints, interruption, console)
+            if isinstance(shards, Workers):
+                tell_losses(shards, training, folder, console)
         except KeyboardInterrupt:
             again = f"python {sys.argv[0]} --resume {folder.path}"
             console.print(f"stopped; go on with: {again}", highlight=False, soft_wrap=True)
@@ -271,6 +288,23 @@ def learn_and_grade(
     console.print(f"done in {minutes} min {seconds} s; {folder.path / EVALUATION} holds every number", highlight=False)
 
 
+def tell_losses(workers: Workers, training: PolicyTraining, folder: RunFolder, console: Console) -> None:
+    """Write and print what was lost with workers of a cluster since this program began."""
+    lost = {
+        "workers": workers.lost,
+        "training_episodes": training.env.env.core.restarts,
+        "evaluations": training.evaluator.replays,
+    }
+    folder.write_json("lost.json", lost)
+    if workers.lost:
+        console.print(
+            f"{lost['workers']} workers were lost and replaced; {lost['training_episodes']} training episodes and "
+            f"{lost['evaluations']} evaluations were begun again",
+            style="yellow",
+            highlight=False,
+        )
+
+
 def env_options(options: Options, preset: Mapping[str, Any]) -> dict[str, Any]:
     """Options of the environment: the preset's, then the command line's, then those of --env."""
     given = {
@@ -285,7 +319,7 @@ def env_options(options: Options, preset: Mapping[str, Any]) -> dict[str, Any]:
     fixed = {
         "suite": options.suite,
         "device": options.device,
-        "cache_dir": options.cache_dir,
+        "cache_dir": options.cache_dir and options.cache_dir.absolute(),
         "progress": options.progress,
         "action_type": action_type,
         "workers": available_cores() if options.device == "cpu" else None,  # a run that goes on keeps its processes

@@ -11,12 +11,13 @@ from gan_env import GanBalanceVectorEnv
 from gan_env.config import EnvConfig
 from gan_env.core import BalanceCore
 from gan_env.mixed import MixedCore
-from gan_env.shards import ROWS_PER_PROCESS, RemoteCore, shard_count
+from gan_env.remote_core import RemoteCore
+from gan_env.shards import PROCESSES, ROWS_PER_SHARD
 
 pytestmark = pytest.mark.skipif(
     "fork" not in multiprocessing.get_all_start_methods(), reason="processes begin as copies only where there is fork"
 )
-SIZE = 2 * ROWS_PER_PROCESS
+SIZE = 2 * ROWS_PER_SHARD
 OPTIONS = {"suite": "ring", "updates_per_step": 2, "decisions": 3, "autoreset_mode": "SameStep"}
 
 
@@ -80,7 +81,7 @@ def test_a_process_that_dies_is_told(pair):
 def test_closing_ends_the_processes(pair):
     _, env = pair
     env.reset(seed=1)
-    processes = {core._end.peek()[2][1] for core in env.core.cores}
+    processes = {core._shard._end.peek()[2][1] for core in env.core.cores}
     env.close()
     assert [process.exitcode for process in processes] == [0, 0]  # ended by themselves, not killed
     with pytest.raises(RuntimeError, match="closed"):
@@ -88,7 +89,7 @@ def test_closing_ends_the_processes(pair):
 
 
 def test_how_many_processes():
-    assert shard_count(EnvConfig(workers=4), 8 * ROWS_PER_PROCESS) == 4
-    assert shard_count(EnvConfig(workers=4), 2 * ROWS_PER_PROCESS + 1) == 2
-    assert shard_count(EnvConfig(workers=4), ROWS_PER_PROCESS - 1) == 1
-    assert shard_count(EnvConfig(workers=1), 1000) == 1
+    assert PROCESSES.count(EnvConfig(workers=4), 8 * ROWS_PER_SHARD) == 4
+    assert PROCESSES.count(EnvConfig(workers=4), 2 * ROWS_PER_SHARD + 1) == 2
+    assert PROCESSES.count(EnvConfig(workers=4), 2 * ROWS_PER_SHARD - 1) == 0
+    assert PROCESSES.count(EnvConfig(workers=1), 1000) == 0

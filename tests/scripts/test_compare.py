@@ -1,5 +1,6 @@
 """The comparison as a person types it: whole, interrupted, continued, mistaken."""
 
+import contextlib
 import json
 import os
 import signal
@@ -9,6 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
+
+from tests.agents.clusters import FakeCluster
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "compare.py"
 
@@ -94,3 +97,24 @@ def test_all_methods_are_listed(run_script, capsys, monkeypatch) -> None:
     for name, method in METHODS.items():
         assert name in printed and method.kind in printed
     assert "E[sign D(real)]" in printed
+
+
+def test_cells_on_a_cluster_are_the_same_and_count_once(tiny_suite, run_script, capsys, monkeypatch, tmp_path) -> None:
+    lost = FakeCluster(lose=lambda cell, attempt: attempt == 1 and cell.method != "noop")
+    clusters = iter([None, lost])
+    monkeypatch.setattr("agents.cluster.connected", lambda address: contextlib.nullcontext(next(clusters)))
+    common = ["--suite", tiny_suite, "--budget", "300", "--methods", "noop,random,ada", "--seeds", "2"]
+    assert run_script("compare", *common, "--run-dir", "here") == 0
+    assert run_script("compare", *common, "--run-dir", "there", "--cluster", "local") == 0
+    assert "4 cells were lost with the machines that ran them" in capsys.readouterr().err
+    here, there = tmp_path / "here", tmp_path / "there"
+    files = sorted(path.relative_to(here) for path in here.glob("cells/**/*") if path.is_file())
+    assert files == sorted(path.relative_to(there) for path in there.glob("cells/**/*") if path.is_file())
+    for path in files:
+        if path.name != "cell.json":  # that holds seconds
+            assert (here / path).read_bytes() == (there / path).read_bytes(), path
+    rows = [
+        [json.loads(line) | {"seconds": 0} for line in (run / "results.jsonl").read_text().splitlines()]
+        for run in (here, there)
+    ]
+    assert rows[0] == rows[1] and len(rows[0]) == 3 * 2 * 3

@@ -1,5 +1,6 @@
 """The main command, as a person types it."""
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from agents.presets import ALGORITHMS, get_preset
+from tests.agents.clusters import FakeCluster
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "train_agent.py"
 TINY = ["--num-envs", "4", "--total-timesteps", "64", "--env", "decisions=4", "updates_per_step=2"]
@@ -111,3 +113,27 @@ def test_list_names_everything_in_a_process_of_its_own(tmp_path: Path) -> None:
     )
     for name in ("dqn", "ppo", "ring", "faces", "folder:PATH", "dcgan", "mlp", "lr_g", "discrete", "absolute"):
         assert name in done.stdout
+
+
+def test_a_run_on_a_cluster_gives_the_same_and_reports_what_it_lost(
+    tiny_suite, run_script, capsys, monkeypatch, tmp_path: Path
+) -> None:
+    def lose(hosts):
+        def before_ask(host, method, arguments):
+            host.alive = host is not hosts.opened[0] or len(host.asked) < 12
+
+        hosts.before_ask = before_ask
+
+    clusters = [None, FakeCluster(), FakeCluster()]
+    lose(clusters[2].hosts)
+    given = iter(clusters)
+    monkeypatch.setattr("agents.cluster.connected", lambda address: contextlib.nullcontext(next(given)))
+    common = ["--suite", tiny_suite, "--algo", "dqn", "--num-envs", "16", "--total-timesteps", "96", "--no-progress"]
+    for name in ("here", "there", "lossy"):
+        assert run_script("train_agent", *common, "--run-dir", name) == 0
+    here, there = (json.loads((tmp_path / name / "evaluation.json").read_text()) for name in ("here", "there"))
+    assert here == there
+    none, some = (json.loads((tmp_path / name / "lost.json").read_text()) for name in ("there", "lossy"))
+    assert none == {"workers": 0, "training_episodes": 0, "evaluations": 0}
+    assert some["workers"] == 1 and some["training_episodes"] + some["evaluations"] > 0
+    assert "1 workers were lost" in capsys.readouterr().out
