@@ -33,7 +33,7 @@ from agents.comparison import Cell, clear_unfinished, missing_cells, run_cell, w
 from agents.methods import METHODS, TABLES, Context, default_budget, find_method, split_names
 from agents.processes import OnStep, run_jobs
 from agents.run_folder import RunFolder, hold, provenance
-from gan_backbones.files import write_atomically
+from gan_backbones.files import read_json, write_atomically
 from gan_backbones.threads import available_cores
 from gan_env import get_suite
 from gan_env.quality import cached_data, make_grader, make_proxy
@@ -192,9 +192,9 @@ def run_folder(run: Path, options: Options, console: Console) -> Iterator[None]:
 def read_config(path: Path) -> dict[str, Any]:
     """What a comparison wrote."""
     try:
-        config: dict[str, Any] = json.loads(path.read_text())
+        config: dict[str, Any] = read_json(path)
         config["options"]["methods"]
-    except (OSError, KeyError, TypeError, json.JSONDecodeError):
+    except (KeyError, TypeError, ValueError):
         raise ValueError(f"{path.parent} is no run folder of compare.py; name another --run-dir") from None
     return config
 
