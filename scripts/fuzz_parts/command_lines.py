@@ -58,7 +58,7 @@ SCRIPTS = (
     Script(
         "train_gan",
         ("--data", "ring", "--backbone", "mlp", "--updates", "40"),
-        {"cached_data": _load_cheap, "SummaryWriter": _begin, **_PROVENANCE},
+        {"cached_data": _load_cheap, "run": _begin, **_PROVENANCE},
     ),
     Script(
         "train_ral",
