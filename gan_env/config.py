@@ -19,7 +19,8 @@ from gan_env.observation import Observer, parse_groups
 from gan_env.reward import TERMS, parse_reward
 
 _Options = TypeVar("_Options")
-_UNTHINKABLE = 10**9
+_LARGEST = 10**9
+"""Of sizes: what is beyond is a slip, and would overflow."""
 
 
 class UnknownOptionError(ValueError, TypeError):
@@ -101,7 +102,7 @@ class EnvConfig:
     """Show progress while data are prepared for the first time."""
 
     def __post_init__(self) -> None:
-        require_texts(self, "suite", "action_type", "observation", "reward", "device", "strategy", "precision")
+        require_texts(self, "suite", "action_type", "observation", "device", "strategy", "precision")
         require_texts(self, "data", "backbone", "loss", optional=True)
         require_folder(self)
         object.__setattr__(self, "knobs", parse_knobs(self.knobs))
@@ -127,8 +128,10 @@ class EnvConfig:
             value = getattr(self, name)
             if value is None and name != "history":
                 continue
-            if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value < _UNTHINKABLE:
-                raise ValueError(f"{name} must be a whole number from 1 to {_UNTHINKABLE - 1:,}, not {value!r}")
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
+            if value > _LARGEST:
+                raise ValueError(f"{name} must be {_LARGEST:,} at most, not {value!r}")
         if self.start_ranges is not None:
             object.__setattr__(self, "start_ranges", _parse_ranges(self.start_ranges))
         for name in ("measure_quality", "progress"):

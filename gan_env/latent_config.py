@@ -38,7 +38,7 @@ class LatentConfig:
     """Show progress while latents are scored and attributes are learned."""
 
     def __post_init__(self) -> None:
-        require_texts(self, "reward", "target", "device")
+        require_texts(self, "target", "device")
         require_texts(self, "data", optional=True)
         require_folder(self)
         if not isinstance(self.gan, str | Path):

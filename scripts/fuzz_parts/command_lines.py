@@ -63,7 +63,7 @@ SCRIPTS = (
     Script(
         "train_ral",
         ("--data", "digits", "--resolution", "16"),
-        {"load_data": _load_cheap, "Grader": lambda *a, **o: None, "SummaryWriter": _begin, **_PROVENANCE},
+        {"load_data": _load_cheap, "Grader": lambda *a, **o: None, "run": _begin, **_PROVENANCE},
     ),
     Script("latent_report", ("--data", "digits", "--quick"), {"load_data": _begin}),
     Script("compare", ("--suite", "ring"), {"run_folder": _begin}),
