@@ -114,6 +114,15 @@ class Page:
         """Figures of :func:`drawing` and :func:`picture`, beside each other where there is room, else below."""
         self._parts.append(f'<div class="row">{"".join(figures)}</div>')
 
+    def get_state(self) -> dict[str, Any]:
+        """All that was added so far, in plain values."""
+        return {"head": list(self._head), "sections": [[title, list(parts)] for title, parts in self._sections]}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from what :meth:`get_state` gave."""
+        self._head = list(state["head"])
+        self._sections = [(title, list(parts)) for title, parts in state["sections"]]
+
     def write(self, path: Path) -> None:
         """The page as one file."""
         links = "".join(

@@ -85,13 +85,16 @@ def _as_hinted(hint: Any, value: Any) -> Any:
     return tuple(_as_hinted(None, item) for item in value) if isinstance(value, list) else value
 
 
-def folder_of(options: ResumableOptions, default: Path, console: Console) -> RunFolder | None:
-    """The folder of a run that begins or goes on; None, with a word, where it is finished."""
+def folder_of(options: ResumableOptions, default: Path, console: Console, last: str = EVALUATION) -> RunFolder | None:
+    """The folder of a run that begins or goes on; None, with a word, where it is finished.
+
+    ``last`` is the file that is written last.
+    """
     if options.resume is None:
         return RunFolder(options.run_dir or default)
     folder = RunFolder.existing(options.resume)
-    if (folder.path / EVALUATION).is_file():
-        console.print(f"{folder.path} is finished; its {EVALUATION} holds every number", markup=False, highlight=False)
+    if (folder.path / last).is_file():
+        console.print(f"{folder.path} is finished; {last} holds all of it", markup=False, highlight=False)
         return None
     return folder
 

@@ -35,8 +35,6 @@ def load_run(run_dir: Path) -> tuple[BasePolicy, EnvConfig, dict[str, Any]]:
                 environment[name] = tuple(tuple(part) if isinstance(part, list) else part for part in environment[name])
         config = EnvConfig(**environment)
         algorithm, options = settings["options"]["algo"], settings["algorithm"].get("policy_kwargs", {})
-        if algorithm not in ALGORITHMS:
-            raise ValueError(f"unknown algorithm {algorithm!r}; known: {', '.join(ALGORITHMS)}")
     except (KeyError, TypeError, AttributeError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise ValueError(f"{str(run_dir)!r} is no run folder of train_agent.py: {reason}") from None
@@ -58,6 +56,8 @@ def load_policy(
     Only its weights are read, into a policy that is built anew: nothing in the file is unpickled. Raises
     ``ValueError``, in one line, for a file that is missing or damaged and for weights that do not fit.
     """
+    if not isinstance(name, str) or name not in ALGORITHMS:
+        raise ValueError(f"unknown algorithm {name!r}; known: {', '.join(ALGORITHMS)}")
     algorithm = ALGORITHMS[name]
     try:
         # Some classes add to these options themselves.

@@ -53,5 +53,6 @@ def digest_tensors(tensors: Mapping[str, torch.Tensor], text: str = "") -> str:
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
         digest.update(repr((name, str(tensor.dtype), tuple(tensor.shape))).encode())
-        digest.update(tensor.flatten().view(torch.uint8).numpy().data)
+        flat = tensor.flatten().as_strided((tensor.numel(),), (1,))  # a single number may have any stride
+        digest.update(flat.view(torch.uint8).numpy().data)
     return digest.hexdigest()

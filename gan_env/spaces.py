@@ -34,7 +34,7 @@ def as_numbers(actions: object) -> NDArray[Any]:
     try:
         array = np.asarray(actions)
     except Exception as error:  # whatever somebody's object makes of it
-        raise ValueError(f"actions must be numbers: {' '.join(str(error).split())}") from None
+        raise ValueError(f"an action must be made of numbers: {' '.join(str(error).split())}") from None
     if array.dtype.kind not in "biuf":
-        raise ValueError(f"actions must be numbers, not an array of {array.dtype}")
+        raise ValueError(f"an action must be made of numbers, not of {array.dtype}")
     return array

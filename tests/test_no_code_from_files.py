@@ -1,6 +1,7 @@
 """Nothing that a file says is ever run: read from the sources, and tried with payloads in every kind of file."""
 
 import ast
+import contextlib
 import io
 import pickle
 import random
@@ -177,7 +178,8 @@ def test_the_payload_would_run(tmp_path, form):
     elif form in ("stable-baselines3", "zip with a pickle"):
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             member = io.BytesIO(archive.read("policy.pth"))
-        torch.load(member, weights_only=False)
+        with contextlib.suppress(RuntimeError):  # after the payload has run
+            torch.load(member, weights_only=False)
     else:
         pickle.loads(content)
     assert marker.exists()

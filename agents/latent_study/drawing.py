@@ -12,7 +12,7 @@ from torch import Tensor
 
 from agents.bandit_regret import REGRETS, measure_regret
 from agents.bandit_training import PullRecord, make_bandit_env, pull
-from agents.bandits import BANDITS, Bandit, make_bandit
+from agents.bandits import BANDITS, make_bandit
 from agents.html_page import drawing, picture
 from agents.latent_study.lab import MEASURES, Lab, frozen, grid, number
 from gan_backbones.latent_samplers import CHEAP_SAMPLERS, SAMPLERS, Drawn, metropolis_hastings
@@ -24,8 +24,8 @@ _TOP = 64
 _TENTH = 0.1
 
 
-def write_bandit(lab: Lab) -> Bandit:
-    """The source's experiment: a codebook, moving averages, annealed exploration; gives the bandit that learned."""
+def write_bandit(lab: Lab) -> None:
+    """The source's experiment: a codebook, moving averages, annealed exploration; what was learned is kept."""
     settings, page = lab.settings, lab.page
     lab.say("pulling ...")
     envs = make_bandit_env(_BATCH, lab.latents | {"codes": settings.codes})
@@ -72,7 +72,7 @@ def write_bandit(lab: Lab) -> Bandit:
         "entropy of the last 1,000 choices at the end": record.choice_entropy[-1],
         "entropy of the last 1,000 choices at its peak": record.choice_entropy[peak],
     }
-    return bandit
+    lab.kept["bandit"] = {"values": bandit.values, "probabilities": bandit.probabilities()}
 
 
 def write_noisy(lab: Lab) -> None:
@@ -105,7 +105,7 @@ def write_noisy(lab: Lab) -> None:
     )
 
 
-def write_rivals(lab: Lab, bandit: Bandit) -> None:
+def write_rivals(lab: Lab) -> None:
     """Everybody draws the same number of images; quality and variety apart, and what they cost."""
     settings, page, gan = lab.settings, lab.page, frozen(lab)
     lab.say("rivals ...")
@@ -125,12 +125,13 @@ def write_rivals(lab: Lab, bandit: Bandit) -> None:
         lab.say(f"  {name}")
         drawn[name] = sampler(gan.generate, judge, count, latent_size=gan.latent_size, seed=lab.seed + 50_000)
     rng = np.random.default_rng(lab.seed)
-    codes = make_bandit_env(1, lab.latents | {"codes": bandit.arms}).core.actions
-    tenth = np.argsort(bandit.values)[-max(1, round(_TENTH * bandit.arms)) :]
-    policy = bandit.probabilities()
+    worth, policy = lab.kept["bandit"].values()
+    arms = len(worth)
+    codes = make_bandit_env(1, lab.latents | {"codes": arms}).core.actions
+    tenth = np.argsort(worth)[-max(1, round(_TENTH * arms)) :]
     for name, picks in (
         ("bandit (best tenth by Q)", rng.choice(tenth, size=count)),
-        ("bandit (as trained)", rng.choice(bandit.arms, size=count, p=policy / policy.sum())),
+        ("bandit (as trained)", rng.choice(arms, size=count, p=policy / policy.sum())),
     ):
         drawn[name] = Drawn(codes.latents(picks), settings.pulls)
     table, rows = {}, []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from torch import Tensor
 from agents.html_page import Page
 from agents.latent_gans import GanSizes
 from agents.run_folder import RunFolder
+from agents.tree_file import Tree
 from gan_backbones.data import DataSet, load_data
 from gan_backbones.metrics import Subject, score_images
 from gan_backbones.metrics.generated import to_bytes
@@ -94,6 +96,10 @@ def full(updates: int, width: int) -> StudySettings:
     )
 
 
+def forget(state: Callable[[], Tree]) -> None:
+    """Keeps nothing."""
+
+
 @dataclass
 class Lab:
     """The study in progress."""
@@ -108,8 +114,29 @@ class Lab:
     cache_dir: Path | None
     progress: bool
     page: Page
-    gan_path: Path = Path()
     numbers: dict[str, Any] = field(default_factory=dict)
+    kept: dict[str, Any] = field(default_factory=dict)
+    """What later parts need of earlier ones: trees, as :mod:`agents.tree_file` has them."""
+    done: int = 0
+    """Parts that are finished."""
+    begun: Tree = None
+    """Where the part goes on that comes next: what it had :attr:`keep` keep when the study was broken off."""
+    keep: Callable[[Callable[[], Tree]], None] = forget
+    """To be called by a part wherever it could go on, with what gives its state."""
+
+    @property
+    def gan_path(self) -> Path:
+        """The study's GAN."""
+        return self.folder.path / "gan.safetensors"
+
+    def get_state(self) -> Tree:
+        """The study as far as its finished parts have brought it."""
+        return {"page": self.page.get_state(), "numbers": self.numbers, "kept": self.kept, "done": self.done}
+
+    def set_state(self, state: Tree) -> None:
+        """Go on from what :meth:`get_state` of a study with equal settings gave."""
+        self.page.set_state(state["page"])
+        self.numbers, self.kept, self.done = state["numbers"], state["kept"], state["done"]
 
     def say(self, what: str) -> None:
         """Tell what is being done."""

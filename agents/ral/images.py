@@ -82,10 +82,12 @@ def save_weights(path: Path, module: nn.Module) -> None:
 
 def load_weights(path: Path, module: nn.Module) -> None:
     """What :func:`save_weights` wrote. Raises ``ValueError`` for a missing or damaged file, or one of other sizes."""
+    if not path.is_file():
+        raise ValueError(f"cannot read {path}: there is no such file; train that stage first")
     try:
         tensors, _ = read_tensors(path)
     except ValueError as error:
-        raise ValueError(f"cannot read {path}: {error}; train that stage first") from None
+        raise ValueError(f"{path} is damaged ({error}); train that stage again") from None
     expected = {name: (value.shape, value.dtype) for name, value in module.state_dict().items()}
     if expected != {name: (value.shape, value.dtype) for name, value in tensors.items()}:
         raise ValueError(f"{path} was trained with other options; train that stage again")

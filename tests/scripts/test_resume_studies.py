@@ -1,5 +1,6 @@
 """train_gan.py, train_ral.py and latent_report.py, stopped in the middle: they leave what a whole run leaves."""
 
+import dataclasses
 import functools
 import json
 import os
@@ -9,6 +10,11 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from agents.latent_gans import GanSizes
+from agents.latent_study.drawing import write_bandit
+from agents.latent_study.lab import quick
+from agents.latent_study.study import begin_experiments
+from agents.latent_study.training import compare_resolutions, train_all, write_conditions
 from gan_backbones.tensor_file import read_tensors
 
 GAN = ["--data", "digits", "--resolution", "16", "--batch-size", "4", "--updates", "16", "--updates-per-decision", "2"]
@@ -26,6 +32,8 @@ def left(folder: Path) -> dict[str, object]:
     for path in folder.glob("*.json"):
         if path.name != "config.json":
             found[path.name] = untimed(json.loads(path.read_text()))
+    for path in folder.glob("figures/*"):
+        found[path.name] = path.read_bytes()
     if (folder / "stats.jsonl").exists():
         found["stats.jsonl"] = [json.loads(line) for line in (folder / "stats.jsonl").read_text().splitlines()]
         events = EventAccumulator(str(folder / "tensorboard"), {"scalars": 0, "images": 0}, purge_orphaned_data=False)
@@ -90,3 +98,22 @@ def test_reinforced_adversarial_learning(run_script, after_save, tmp_path):
     whole = compare(run_script, after_save, tmp_path, "train_ral", RAL, [2, 1, 1, 3, 2])
     assert {"vqvae.safetensors", "prior.safetensors", "ral.safetensors", "decoder.safetensors"} <= whole.keys()
     assert len(whole["vqvae/error"]) == 3 and len(whole["vqvae/reconstructions"]) == 1 and len(whole["ral/reward"]) == 4
+
+
+def test_the_study_of_a_frozen_gan(run_script, after_save, monkeypatch, tmp_path):
+    sizes = GanSizes(latent_size=6, width=2, batch_size=4, updates=4)
+    settings = dataclasses.replace(
+        quick(), sizes=sizes, real=64, looks=2, samples=24, large_updates=2, codes=8, pulls=64
+    )
+    monkeypatch.setattr("agents.latent_study.lab.quick", lambda: settings)
+    monkeypatch.setattr("agents.latent_study.study._write_summary", lambda lab, quick: None)
+    parts = (train_all, write_bandit, begin_experiments, write_conditions, compare_resolutions)
+    monkeypatch.setattr("agents.latent_study.study.PARTS", parts)
+    arguments = ["--quick", "--data", "digits", "--resolution", "16", "--extractor", "efficientnet-lite0@32/2"]
+    # In the first training, after a part, and in the last comparison, whose figures are then drawn.
+    whole = compare(run_script, after_save, tmp_path, "latent_report", [*arguments, "--no-progress"], [2, 4, 2, 3])
+    assert {"study.json", "gan.safetensors", "fd.svg", "reward.svg", "pixels-32.png"} <= whole.keys()
+    pages = [
+        (tmp_path / name / "report.html").read_text().split("How this was made</h2>") for name in ("whole", "broken")
+    ]
+    assert pages[0][0] == pages[1][0]
