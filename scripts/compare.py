@@ -93,7 +93,7 @@ def main() -> None:
 
 def compare(options: Options) -> None:
     """Run the cells that are missing."""
-    console = Console(soft_wrap=False)
+    console = Console(soft_wrap=False, markup=False)
     torch.set_num_threads(1)
     tables, methods = split_names(options.table), split_names(options.methods)
     unknown = [table for table in tables if table not in TABLES]

@@ -130,8 +130,9 @@ class Lab:
         return self.folder.path / "gan.safetensors"
 
     def get_state(self) -> Tree:
-        """The study as far as its finished parts have brought it."""
-        return {"page": self.page.get_state(), "numbers": self.numbers, "kept": self.kept, "done": self.done}
+        """The study as it is; between two parts, :meth:`set_state` goes on from it exactly."""
+        own = {"numbers": dict(self.numbers), "kept": dict(self.kept), "done": self.done}
+        return own | {"page": self.page.get_state()}
 
     def set_state(self, state: Tree) -> None:
         """Go on from what :meth:`get_state` of a study with equal settings gave."""

@@ -52,13 +52,15 @@ def run(lab: Lab, *, quick: bool, checkpoints: Checkpoints, interruption: Interr
         nonlocal step
         step += 1
         seconds = before + time.monotonic() - started
-        checkpoints.offer(step, lambda: {"lab": lab.get_state(), "part": part(), "seconds": seconds}, interruption)
+        checkpoints.offer(step, lambda: {"lab": finished, "part": part(), "seconds": seconds}, interruption)
 
     lab.keep = keep
+    finished = lab.get_state()  # without what a part has added that is not finished
     for part in PARTS[lab.done :]:
         part(lab)
         lab.done += 1
         lab.begun = None
+        finished = lab.get_state()
         keep(lambda: None)
     origin = provenance(lab.device)
     seconds = round(before + time.monotonic() - started)
