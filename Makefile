@@ -5,7 +5,7 @@ READY := $(VENV)/.ready
 DOCS_READY := $(VENV)/.docs-ready
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -q -c constraints.txt
 
-.PHONY: install demo test docs package clean
+.PHONY: install demo test fuzz audit docs package clean
 
 install: $(READY)
 
@@ -26,6 +26,14 @@ test: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+fuzz: install
+	$(BIN)/python scripts/fuzz.py --cases 10000
+
+audit: install
+	$(PIP) -e '.[audit]'
+	$(BIN)/python -m pip freeze --exclude-editable > $(VENV)/installed.txt
+	$(BIN)/python -m pip_audit --no-deps --disable-pip --requirement $(VENV)/installed.txt
 
 docs: $(DOCS_READY)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict

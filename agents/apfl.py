@@ -90,16 +90,17 @@ class Apfl:
         perceived, positions = seen[:, self._perceptions], 2 * seen[:, self._positions] / self._decades
         if state is None or episode_start is None:
             episode_start = np.full(len(seen), state is None)
-        memory = self._after(state or self._beginning(len(seen)), episode_start, perceived, positions)
+        before = _Memory(**state) if state else self._beginning(len(seen))
+        memory = self._after(before, episode_start, perceived, positions)
         moves = self._moves(memory) + self._waves(memory.decisions)
-        return np.clip(moves, -1, 1).astype(np.float32), memory
+        return np.clip(moves, -1, 1).astype(np.float32), vars(memory)
 
     def effects(self, state: Any) -> Array:
         """What is believed of each row at a state that :meth:`predict` gave, ``(n, K + 1, m)``.
 
         The effect of one large move of each knob on each perception; last, what happens by itself.
         """
-        learned: Array = state.effects
+        learned: Array = state["effects"]
         return learned.copy()
 
     def _beginning(self, count: int) -> _Memory:

@@ -113,7 +113,7 @@ class BanditSettings:
 def train_bandit(options: Mapping[str, Any]) -> None:
     """Prepare, train, draw, grade, report; ``options`` are those of ``train_agent.py`` by name."""
     settings = BanditSettings.of(options)
-    console = Console(soft_wrap=False)
+    console = Console(soft_wrap=False, markup=False)
     torch.set_num_threads(1)  # the population has threads of its own
     started, seed = time.monotonic(), options["seed"]
     name = f"latent-bandit-{seed}-{datetime.now():%Y%m%d-%H%M%S}"

@@ -19,7 +19,7 @@ from PIL import Image
 
 from agents.evaluation import EpisodeRecord, metric_of
 from agents.methods import Context, find_method
-from gan_backbones.files import write_atomically
+from gan_backbones.files import read_json, write_atomically
 from gan_env.core import BalanceCore
 from gan_env.mixed import MixedCore
 from gan_env.render import draw_row
@@ -134,14 +134,16 @@ def _run_cell(run: Path, cell: Cell, context: Context) -> None:
 
 
 def tidy_results(run: Path) -> list[dict[str, Any]]:
-    """One row for each finished cell and test instance."""
+    """One row for each finished cell and test instance. Raises ``ValueError`` for a folder that is no cell."""
     results = []
     for path in sorted((run / "cells").glob("*/*/[0-9]*/cell.json")):
-        about, content = (json.loads((path.parent / name).read_text()) for name in ("cell.json", "records.json"))
-        common = {name: about[name] for name in ("suite", "table", "method", "kind", "seed")}
-        cost = {name: about[name] for name in ("updates", "seconds")}
-        for row in content["records"]:
-            results.append(common | {name: row[name] for name in _TIDY} | cost)
+        about, content = (read_json(path.parent / name) for name in ("cell.json", "records.json"))
+        try:
+            common = {name: about[name] for name in ("suite", "table", "method", "kind", "seed")}
+            cost = {name: about[name] for name in ("updates", "seconds")}
+            results += [common | {name: row[name] for name in _TIDY} | cost for row in content["records"]]
+        except (KeyError, TypeError):
+            raise ValueError(f"{path.parent} is not a cell of compare.py; remove it") from None
     return results
 
 

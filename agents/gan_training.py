@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from agents.growth import Growth, grown, with_scales
 from agents.predictors import Predictor
+from agents.tree_file import Tree
 from gan_backbones import GanMeta, save_gan
 from gan_env import EnvConfig
 from gan_env.core import BalanceCore, StepResult
@@ -76,6 +78,11 @@ class GanTraining:
             self._average.update_parameters(self.generator)
         return result
 
+    def draw(self, count: int, seed: int) -> Tensor:
+        """``(count, latent_size)`` from N(0, I): latents to look at, the same ones for the same seed."""
+        draws = torch.Generator().manual_seed(seed)
+        return torch.randn(count, self.core.population.latent_size, generator=draws).to(self.core.device)
+
     def generators(self) -> dict[str, nn.Module]:
         """The present generator as ``raw`` and, where there is one, the average by its name."""
         average = {} if self._average is None else {self.average_name: self._average.module}
@@ -92,6 +99,25 @@ class GanTraining:
                 {**notes, "updates": self.updates, "weights": name},
             )
             save_gan(folder / f"{file}.safetensors", generator, self._discriminator, meta)
+
+    def get_state(self) -> Tree:
+        """Everything that the next decision depends on; :meth:`set_state` goes on from it exactly."""
+        average = None if self._average is None else self._average.state_dict()
+        return {"core": self.core.get_state(), "average": average, "memory": self._memory, "ended": self.ended}
+
+    def set_state(self, state: Tree) -> None:
+        """Go on from what :meth:`get_state` of a training with equal options gave."""
+        (instance,) = state["core"]["instances"]
+        task = dataclasses.replace(self._task, backbone_options=instance["backbone_options"])
+        if task.backbone_options != self.core.task.backbone_options:  # it had grown
+            self.core.close()
+            core = BalanceCore(self._config, 1, task)
+            core.reset([0], [GanInstance(**instance)])
+            self._take(core)
+        self.core.set_state(state["core"])
+        if self._average is not None:
+            self._average.load_state_dict(state["average"])
+        self._memory, self.ended = state["memory"], state["ended"]
 
     def close(self) -> None:
         self.core.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -79,17 +80,42 @@ class GanTrainer:
         self.updates = 0
 
     def train(
-        self, looks: Sequence[int] = (), look: Callable[[int], None] | None = None, *, progress: bool = True
+        self,
+        looks: Sequence[int] = (),
+        look: Callable[[int], None] | None = None,
+        *,
+        after: Callable[[], None] = lambda: None,
+        progress: bool = True,
     ) -> None:
-        """Make all updates; ``look`` is called after each of the numbers of updates in ``looks``."""
+        """Make all updates that are left; ``look`` is called after each of the numbers of updates in ``looks``.
+
+        ``after`` is called wherever the training could go on from :meth:`get_state`.
+        """
         total = self.sizes.updates
         stops = sorted({*range(0, total, max(1, total // _RECORDS)), total, *looks} - {0})
-        with tqdm(total=total, unit="update", disable=None if progress else True, file=sys.stderr, leave=False) as bar:
+        hidden = None if progress else True
+        with tqdm(
+            total=total, initial=self.updates, unit="update", disable=hidden, file=sys.stderr, leave=False
+        ) as bar:
             for stop in stops:
+                if stop <= self.updates:
+                    continue
                 self._record(stop)
                 bar.update(stop - bar.n)
                 if look is not None and stop in looks:
                     look(stop)
+                after()
+
+    def get_state(self) -> dict[str, Any]:
+        """Everything that the next update depends on, and the records, as a tree of plain values and tensors."""
+        records = [copy.deepcopy(vars(record)) for record in self.records]
+        return {"population": self.population.state_dict(), "records": records, "updates": self.updates}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on exactly from what :meth:`get_state` of a trainer of equal rows gave."""
+        self.population.load_state_dict(state["population"], {row.data.fingerprint: row.data for row in self.rows})
+        self.records = [GanRecord(**record) for record in state["records"]]
+        self.updates = state["updates"]
 
     def _record(self, stop: int) -> None:
         stats = self.population.update(self._rates, stop - self.updates)

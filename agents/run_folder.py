@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from gan_backbones.files import write_atomically
+from gan_backbones.files import read_json, write_atomically
 
 _REPORTED_PACKAGES = (
     "gan-balance",
@@ -77,10 +77,7 @@ class RunFolder:
 
     def read_json(self, name: str) -> dict[str, Any]:
         """What :meth:`write_json` wrote. Raises ``ValueError``, in one line, where that cannot be read."""
-        try:
-            content: dict[str, Any] = json.loads((self.path / name).read_text())
-        except (OSError, ValueError) as error:
-            raise ValueError(f"cannot read {self.path / name}: {error}") from None
+        content: dict[str, Any] = read_json(self.path / name)
         return content
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:

@@ -65,8 +65,9 @@ def make_model(name: str, env: VecEnv, seed: int, options: Mapping[str, Any]) ->
             # It counts transitions, of which a step of all environments makes num_envs: no less is possible.
             arguments["target_update_interval"] = max(arguments["target_update_interval"], env.num_envs)
         return algorithm.cls(algorithm.policy, env, seed=seed, device="cpu", **arguments)
-    except TypeError as error:
-        raise ValueError(f"algorithm {name!r}: {error}") from None
+    except Exception as error:  # its classes check a part of their options only, by errors of every kind
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"algorithm {name!r}: {reason}") from error
 
 
 _SCHEDULES = {"learning_rate", "clip_range", "clip_range_vf"}

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
-import pickle
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,8 +13,13 @@ import torch
 from stable_baselines3.common.policies import BasePolicy
 
 from agents.presets import ALGORITHMS
+from gan_backbones.files import read_json, require_file
 from gan_env import EnvConfig
 from gan_env.spaces import action_space, observation_space
+
+_WEIGHTS = "policy.pth"
+_DESCRIPTION = 2**20
+"""Bytes that names, shapes and alignment may take beside the weights."""
 
 
 def load_run(run_dir: Path) -> tuple[BasePolicy, EnvConfig, dict[str, Any]]:
@@ -25,16 +28,18 @@ def load_run(run_dir: Path) -> tuple[BasePolicy, EnvConfig, dict[str, Any]]:
     Raises ``ValueError``, in one line, for a folder that is none and for a policy that is missing or damaged.
     """
     try:
-        settings = json.loads((run_dir / "config.json").read_text())
+        settings = read_json(run_dir / "config.json")
         environment = settings["environment"] | {"cache_dir": None, "progress": True, "device": "cpu", "workers": None}
         for name in ("knobs", "moves", "backbone_options", "constants", "start_ranges"):
             if environment.get(name) is not None:  # JSON knows no tuples
                 environment[name] = tuple(tuple(part) if isinstance(part, list) else part for part in environment[name])
         config = EnvConfig(**environment)
         algorithm, options = settings["options"]["algo"], settings["algorithm"].get("policy_kwargs", {})
-    except (OSError, KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise ValueError(f"{str(run_dir)!r} is no run folder of train_agent.py: {reason}") from None
+    except ValueError as error:
+        raise ValueError(f"{str(run_dir)!r} is no run folder of train_agent.py: {error}") from None
     spaces = observation_space(config.observer()), action_space(config.codec())
     return load_policy(algorithm, run_dir / "policy.zip", *spaces, options), config, settings
 
@@ -51,7 +56,7 @@ def load_policy(
     Only its weights are read, into a policy that is built anew: nothing in the file is unpickled. Raises
     ``ValueError``, in one line, for a file that is missing or damaged and for weights that do not fit.
     """
-    if name not in ALGORITHMS:
+    if not isinstance(name, str) or name not in ALGORITHMS:
         raise ValueError(f"unknown algorithm {name!r}; known: {', '.join(ALGORITHMS)}")
     algorithm = ALGORITHMS[name]
     try:
@@ -59,10 +64,21 @@ def load_policy(
         make: Any = algorithm.cls
         blank = make(algorithm.policy, None, policy_kwargs=dict(policy_kwargs), _init_setup_model=False)
         policy = blank.policy_class(observations, actions, lambda left: 0.0, **blank.policy_kwargs)
-        with zipfile.ZipFile(path) as archive:
-            content = io.BytesIO(archive.read("policy.pth"))
-        policy.load_state_dict(torch.load(content, map_location="cpu", weights_only=True))
-    except (OSError, KeyError, TypeError, RuntimeError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
-        raise ValueError(f"cannot load policy {str(path)!r}: {' '.join(str(error).split())[:200]}") from None
+        policy.load_state_dict(torch.load(_read_member(path, policy), map_location="cpu", weights_only=True))
+    except Exception as error:  # whatever a wrong byte or a wrong option leads to
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ValueError(f"cannot load policy {str(path)!r}: {reason}") from None
+    if not all(tensor.isfinite().all() for tensor in policy.state_dict().values()):
+        raise ValueError(f"cannot load policy {str(path)!r}: its weights are not all finite")
     policy.set_training_mode(False)
     return policy
+
+
+def _read_member(path: Path, policy: BasePolicy) -> io.BytesIO:
+    """The weights in the archive; no more bytes than weights of this size can take."""
+    require_file(path)
+    own = sum(tensor.numel() * tensor.element_size() for tensor in policy.state_dict().values())
+    with zipfile.ZipFile(path) as archive:
+        if archive.getinfo(_WEIGHTS).file_size > 2 * own + _DESCRIPTION:
+            raise ValueError(f"{_WEIGHTS} in it is larger than such a policy")
+        return io.BytesIO(archive.read(_WEIGHTS))

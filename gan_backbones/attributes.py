@@ -73,10 +73,13 @@ def load_reader(data: DataSet, *, cache_dir: Path | None = None, progress: bool 
         reader = AttributeReader(data.attribute_values, data.sample_shape[0])
     path = cache_folder(cache_dir) / "metrics" / f"reader-v{VERSION}-{data.fingerprint[:32]}.safetensors"
     recipe = {"version": VERSION, "fingerprint": data.fingerprint}
-    tensors = load_or_compute(path, recipe, lambda: _trained(reader, data, progress))
-    reader.accuracy = dict(zip(data.attribute_values, tensors.pop("accuracy").tolist(), strict=True))
-    reader.load_state_dict(tensors)
-    return reader.eval().requires_grad_(False)
+
+    def use(tensors: dict[str, Tensor]) -> AttributeReader:
+        reader.load_state_dict({name: tensor for name, tensor in tensors.items() if name != "accuracy"})
+        reader.accuracy = dict(zip(data.attribute_values, tensors["accuracy"].tolist(), strict=True))
+        return reader.eval().requires_grad_(False)
+
+    return load_or_compute(path, recipe, lambda: _trained(reader, data, progress), use)
 
 
 def majority_shares(data: DataSet) -> dict[str, float]:

@@ -37,8 +37,13 @@ class GanMeta:
     """Anything JSON-able: data set, updates, grades."""
 
     def __post_init__(self) -> None:
-        if min(*self.sample_shape, self.latent_size, 1) < 1 or len(self.sample_shape) not in (1, 3):
+        sizes = (*self.sample_shape, self.latent_size)
+        whole = all(isinstance(size, int) and not isinstance(size, bool) for size in sizes)
+        if not whole or min(sizes) < 1 or len(self.sample_shape) not in (1, 3):
             raise ValueError(f"sample_shape and latent_size make no sense: {self.sample_shape} and {self.latent_size}")
+        for name in ("options", "notes"):
+            if not isinstance(value := getattr(self, name), Mapping):
+                raise ValueError(f"{name} must be names and values, not {value!r}")
 
     @property
     def is_image(self) -> bool:
@@ -53,19 +58,16 @@ def save_gan(path: Path, generator: nn.Module, discriminator: nn.Module, meta: G
     :meth:`~gan_backbones.GanPopulation.networks`. Raises ``OSError`` when the file cannot be written and
     ``TypeError`` when the options or notes are not JSON-able.
     """
-    tensors = {
-        prefix + name: tensor
-        for prefix, network in ((_GENERATOR, generator), (_DISCRIMINATOR, discriminator))
-        for name, tensor in network.state_dict().items()
-    }
-    write_tensors(path, tensors, {"format": _FORMAT, "version": _VERSION, **dataclasses.asdict(meta)})
+    write_tensors(
+        path, _state(generator, discriminator), {"format": _FORMAT, "version": _VERSION, **dataclasses.asdict(meta)}
+    )
 
 
 def load_gan(path: Path) -> tuple[nn.Module, nn.Module, GanMeta]:
     """The generator and the discriminator of a checkpoint, on the CPU and in evaluation mode, and its description.
 
     Raises ``ValueError``, in one line, for a file that is missing, damaged, changed, not a GAN's, of another version,
-    of a backbone that is not registered here, or whose weights do not fit the backbone that it names.
+    of a backbone that is not registered here, or whose weights are not finite or do not fit the backbone that it names.
     """
     try:
         tensors, metadata = read_tensors(path)
@@ -77,25 +79,35 @@ def load_gan(path: Path) -> tuple[nn.Module, nn.Module, GanMeta]:
         raise _refusal(path, f"it has version {version!r} of the format; this program reads version {_VERSION}")
     try:
         meta = GanMeta(**metadata | {"sample_shape": tuple(metadata["sample_shape"])})
-        pair = build(meta.backbone, meta.sample_shape, **meta.options)
-    except (KeyError, TypeError, ValueError) as error:
+        with torch.device("meta"):  # a description that lies about its sizes allocates nothing
+            pair = build(meta.backbone, meta.sample_shape, **meta.options)
+    except (KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise _refusal(path, str(error)) from error
-    if pair.latent_size != meta.latent_size:
-        raise _refusal(path, f"it says latent_size {meta.latent_size}, its backbone has {pair.latent_size}")
-    for prefix, network in ((_GENERATOR, pair.generator), (_DISCRIMINATOR, pair.discriminator)):
-        _load(network, {name[len(prefix) :]: tensors[name] for name in tensors if name.startswith(prefix)}, path)
-    return pair.generator.eval(), pair.discriminator.eval(), meta
-
-
-def _load(network: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
-    expected = network.state_dict()
-    misfits = sorted(expected.keys() ^ state.keys()) or [
-        name for name, tensor in expected.items() if tensor.shape != state[name].shape
+    described = _state(pair.generator, pair.discriminator)
+    misfits = sorted(described.keys() ^ tensors.keys()) or [
+        name for name, tensor in described.items() if (tensor.shape, tensor.dtype) != _kind(tensors[name])
     ]
     if misfits:
         raise _refusal(path, f"tensor {misfits[0]!r} does not fit the backbone")
+    if not all(tensor.isfinite().all() for tensor in tensors.values()):
+        raise _refusal(path, "its weights are not all finite; the GAN has diverged")
+    pair = build(meta.backbone, meta.sample_shape, **meta.options)
+    if pair.latent_size != meta.latent_size:
+        raise _refusal(path, f"it says latent_size {meta.latent_size}, its backbone has {pair.latent_size}")
     with torch.no_grad():
-        network.load_state_dict(state)
+        for name, tensor in _state(pair.generator, pair.discriminator).items():
+            tensor.copy_(tensors[name])
+    return pair.generator.eval(), pair.discriminator.eval(), meta
+
+
+def _state(generator: nn.Module, discriminator: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers of both networks, themselves and no copies."""
+    networks = ((_GENERATOR, generator), (_DISCRIMINATOR, discriminator))
+    return {prefix + name: tensor for prefix, network in networks for name, tensor in network.state_dict().items()}
+
+
+def _kind(tensor: Tensor) -> tuple[torch.Size, torch.dtype]:
+    return tensor.shape, tensor.dtype
 
 
 def _refusal(path: Path, reason: str) -> ValueError:

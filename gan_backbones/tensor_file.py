@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from gan_backbones.files import write_atomically
+from gan_backbones.files import parse_json, require_file, write_atomically
 
 
 def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, Any]) -> None:
@@ -31,6 +31,7 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     Raises ValueError with the reason, in one line, when the file cannot be read or is not what was written.
     """
     try:
+        require_file(path)
         with safe_open(path, framework="pt", device="cpu") as entry:
             header = entry.metadata() or {}
             # Copied, because the originals are windows into a file that others may replace.
@@ -40,7 +41,10 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     text = header.get("json", "")
     if header.get("sha256") != digest_tensors(tensors, text):
         raise ValueError("its checksum does not match its content")
-    return tensors, json.loads(text)
+    metadata = parse_json(text)
+    if not isinstance(metadata, dict):
+        raise ValueError(f"its description is no object but {type(metadata).__name__}")
+    return tensors, metadata
 
 
 def digest_tensors(tensors: Mapping[str, torch.Tensor], text: str = "") -> str:
@@ -49,5 +53,6 @@ def digest_tensors(tensors: Mapping[str, torch.Tensor], text: str = "") -> str:
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
         digest.update(repr((name, str(tensor.dtype), tuple(tensor.shape))).encode())
-        digest.update(tensor.flatten().view(torch.uint8).numpy().data)
+        flat = tensor.flatten().as_strided((tensor.numel(),), (1,))  # a single number may have any stride
+        digest.update(flat.view(torch.uint8).numpy().data)
     return digest.hexdigest()

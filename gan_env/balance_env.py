@@ -14,7 +14,7 @@ from gan_env.core import BalanceCore
 from gan_env.core_vector_env import check_render_mode, first_row, pinned_instance
 from gan_env.instances import GanInstance
 from gan_env.render import draw_row
-from gan_env.spaces import action_space, observation_space
+from gan_env.spaces import action_space, as_numbers, observation_space
 
 
 class GanBalanceEnv(gym.Env[NDArray[np.float32], Any], EzPickle):
@@ -85,7 +85,7 @@ class GanBalanceEnv(gym.Env[NDArray[np.float32], Any], EzPickle):
     def step(self, action: Any) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         if self.core.instances[0] is None:
             raise gym.error.ResetNeeded("call reset() before step()")
-        result = self.core.step([0], np.asarray(action)[None])
+        result = self.core.step([0], as_numbers(action)[None])
         return (
             result.observations[0],
             float(result.rewards[0]),

@@ -19,6 +19,8 @@ from gan_env.observation import Observer, parse_groups
 from gan_env.reward import TERMS, parse_reward
 
 _Options = TypeVar("_Options")
+_LARGEST = 10**9
+"""Of sizes: what is beyond is a slip, and would overflow."""
 
 
 class UnknownOptionError(ValueError, TypeError):
@@ -100,6 +102,9 @@ class EnvConfig:
     """Show progress while data are prepared for the first time."""
 
     def __post_init__(self) -> None:
+        require_texts(self, "suite", "action_type", "observation", "device", "strategy", "precision")
+        require_texts(self, "data", "backbone", "loss", optional=True)
+        require_folder(self)
         object.__setattr__(self, "knobs", parse_knobs(self.knobs))
         if self.backbone_options is not None:
             pairs = _parse_pairs("backbone_options", self.backbone_options)
@@ -125,6 +130,8 @@ class EnvConfig:
                 continue
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
+            if value > _LARGEST:
+                raise ValueError(f"{name} must be {_LARGEST:,} at most, not {value!r}")
         if self.start_ranges is not None:
             object.__setattr__(self, "start_ranges", _parse_ranges(self.start_ranges))
         for name in ("measure_quality", "progress"):
@@ -191,6 +198,20 @@ def _parse_ranges(ranges: Any) -> tuple[tuple[float, float], ...]:
         limits = " and ".join(f"[{low:g}, {high:g}]" for low, high in bounds)
         raise ValueError(f"start_ranges must be a range of each rate within {limits}, not {ranges!r}")
     return pairs
+
+
+def require_texts(config: object, *names: str, optional: bool = False) -> None:
+    """Raise ``ValueError`` unless the fields are strings; ``None`` will do where they are optional."""
+    for name in names:
+        value = getattr(config, name)
+        if not isinstance(value, str) and not (optional and value is None):
+            raise ValueError(f"{name} must be a string, not {value!r}")
+
+
+def require_folder(config: Any) -> None:
+    """Raise ``ValueError`` unless the field ``cache_dir`` is a path or ``None``."""
+    if not isinstance(config.cache_dir, str | Path | None):
+        raise ValueError(f"cache_dir must be a path, not {config.cache_dir!r}")
 
 
 def check_device(name: str) -> torch.device:

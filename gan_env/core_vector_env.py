@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 import gymnasium as gym
@@ -13,6 +13,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from gan_env.core import StepResult
+from gan_env.spaces import as_numbers
 
 _Instance = TypeVar("_Instance")
 
@@ -81,7 +82,7 @@ class CoreVectorEnv(VectorEnv[NDArray[Any], Any, NDArray[Any]]):
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[Any], dict[str, Any]]:
-        options = dict(options or {})
+        options = reset_options(options)
         mask = np.asarray(options.pop("reset_mask", np.ones(self.num_envs, dtype=bool)))
         if mask.shape != (self.num_envs,) or mask.dtype != np.bool_ or not mask.any():
             raise ValueError(
@@ -91,22 +92,21 @@ class CoreVectorEnv(VectorEnv[NDArray[Any], Any, NDArray[Any]]):
             raise gym.error.ResetNeeded("the first reset must be of all environments")
         seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, int) else seed
         if seeds is not None:
-            if len(seeds) != self.num_envs:
-                raise ValueError(f"{len(seeds)} seeds for {self.num_envs} environments")
-            for row, one in enumerate(seeds):
-                if one is not None and mask[row]:
-                    self._rngs[row] = seeding.np_random(one)[0]
+            if not isinstance(seeds, Sequence) or len(seeds) != self.num_envs:
+                raise ValueError(f"seed must be a whole number or one for each of {self.num_envs}, not {seed!r}")
+            fresh = [None if one is None else seeding.np_random(one)[0] for one in seeds]
+            self._rngs = [new if new is not None and mask[i] else self._rngs[i] for i, new in enumerate(fresh)]
         rows = np.flatnonzero(mask).tolist()
         instances = options.pop("instance", None)
         if options:
-            raise ValueError(f"unknown reset option {sorted(options)[0]!r}; known: instance, reset_mask")
+            raise ValueError(f"unknown reset option {next(iter(options))!r}; known: instance, reset_mask")
         self._begin(rows, instances)
         return self._observations(), self._masked(self.core.infos(rows), rows)
 
     def step(self, actions: Any) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
         if None in self.core.instances:
             raise gym.error.ResetNeeded("call reset() before step()")
-        actions = np.asarray(actions)
+        actions = as_numbers(actions)
         if actions.shape[:1] != (self.num_envs,):
             raise ValueError(f"expected {self.num_envs} actions, got shape {actions.shape}")
         resets = np.flatnonzero(self._ended).tolist()
@@ -168,8 +168,8 @@ class CoreVectorEnv(VectorEnv[NDArray[Any], Any, NDArray[Any]]):
     def _begin(self, rows: Sequence[int], instances: Sequence[Any] | None = None) -> None:
         if instances is None:
             instances = [self.core.draw(row, self._rngs[row]) for row in rows]
-        if len(instances) != len(rows):
-            raise ValueError(f"{len(instances)} instances for {len(rows)} environments")
+        if not isinstance(instances, Sequence) or len(instances) != len(rows):
+            raise ValueError(f"options['instance'] must be {len(rows)} instances, one for each row, not {instances!r}")
         strangers = [type(one).__name__ for one in instances if not isinstance(one, self._instance_type)]
         if strangers:
             raise ValueError(f"options['instance'] must be {self._instance_type.__name__}s, not {strangers[0]}")
@@ -229,15 +229,22 @@ def check_render_mode(render_mode: str | None, metadata: dict[str, Any]) -> None
 
 def pinned_instance(options: dict[str, Any] | None, instance_type: type[_Instance]) -> _Instance | None:
     """The instance in a single environment's reset options, if any; anything else in there raises ``ValueError``."""
-    if not options:
+    given = reset_options(options)
+    if not given:
         return None
-    unknown = sorted(set(options) - {"instance"})
-    if unknown:
-        raise ValueError(f"unknown reset option {unknown[0]!r}; known: instance")
-    instance = options["instance"]
+    instance = given.pop("instance", None)
+    if given:
+        raise ValueError(f"unknown reset option {next(iter(given))!r}; known: instance")
     if not isinstance(instance, instance_type):
         raise ValueError(f"options['instance'] must be a {instance_type.__name__}, not {type(instance).__name__}")
     return instance
+
+
+def reset_options(options: object) -> dict[str, Any]:
+    """A copy of the options of a reset; anything but a mapping or ``None`` raises ``ValueError``."""
+    if options is not None and not isinstance(options, Mapping):
+        raise ValueError(f"reset options must be a mapping, not {options!r}")
+    return dict(options or {})
 
 
 def first_row(columns: dict[str, Any]) -> dict[str, Any]:

@@ -71,7 +71,7 @@ class FrozenGan:
 
     @torch.no_grad()
     def look(self, latents: Tensor, reader: AttributeReader | None = None, progress: bool = False) -> Looks:
-        """Generate, judge and describe the images of ``latents``."""
+        """Generate, judge and describe the images of ``latents``. Raises ``ValueError`` where that is not finite."""
 
         def columns(chunk: Tensor) -> Tensor:
             images = self._generator(chunk)
@@ -80,6 +80,8 @@ class FrozenGan:
             return torch.cat(parts, dim=1)
 
         table = in_chunks(columns, latents, _CHUNK, self.device, progress=progress, label="scoring latents").numpy()
+        if not np.isfinite(table).all():
+            raise ValueError("the GAN gives numbers that are not finite for some latents; it has diverged")
         width = self.meta.sample_shape[0] * _THUMBNAIL**2
         return Looks(table[:, 0].astype(np.float64), table[:, 1 : 1 + width], table[:, 1 + width :])
 

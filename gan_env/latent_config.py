@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from gan_env.config import check_device
+from gan_env.config import check_device, require_folder, require_texts
 from gan_env.latent_reward import needs_of, parse_latent_reward
+
+LARGEST = 1000.0
+"""Of what noise and reach may be, in standard deviations of the latents that a GAN is trained on."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,11 @@ class LatentConfig:
     """Show progress while latents are scored and attributes are learned."""
 
     def __post_init__(self) -> None:
+        require_texts(self, "target", "device")
+        require_texts(self, "data", optional=True)
+        require_folder(self)
+        if not isinstance(self.gan, str | Path):
+            raise ValueError(f"gan must be the path of a checkpoint, not {self.gan!r}")
         if not self.gan:
             raise ValueError("gan=PATH has to name the checkpoint of a GAN; scripts/train_gan.py writes one")
         needs = needs_of(parse_latent_reward(self.reward))
@@ -44,8 +51,8 @@ class LatentConfig:
                 "target= names attributes for the reward term 'target', as target='hair_colour=red'; "
                 f"got reward {self.reward!r} and target {self.target!r}"
             )
-        if not isinstance(self.noise, int | float) or not 0 <= self.noise < math.inf:
-            raise ValueError(f"noise must be a standard deviation of at least 0, not {self.noise!r}")
+        if not isinstance(self.noise, int | float) or not 0 <= self.noise <= LARGEST:
+            raise ValueError(f"noise must be a standard deviation from 0 to {LARGEST:g}, not {self.noise!r}")
         require_counts(self, "pulls", "memory")
         check_device(self.device)
 
@@ -79,8 +86,8 @@ class BoxConfig(LatentConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.reach, int | float) or not 0 < self.reach < math.inf:
-            raise ValueError(f"reach must be a number above 0, not {self.reach!r}")
+        if not isinstance(self.reach, int | float) or not 0 < self.reach <= LARGEST:
+            raise ValueError(f"reach must be a number above 0, {LARGEST:g} at most, not {self.reach!r}")
 
 
 def require_counts(config: object, *names: str) -> None:

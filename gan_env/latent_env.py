@@ -15,6 +15,7 @@ from gan_env.core_vector_env import CoreVectorEnv, check_render_mode, first_row,
 from gan_env.latent_config import BanditConfig, BoxConfig, LatentConfig
 from gan_env.latent_core import LatentCore, LatentEpisode
 from gan_env.render import image_grid
+from gan_env.spaces import as_numbers
 
 _METADATA = {"render_modes": ["rgb_array"], "render_fps": 5}
 
@@ -39,7 +40,7 @@ class _LatentEnv(gym.Env[Any, Any]):
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         if self.core.instances[0] is None:
             raise gym.error.ResetNeeded("call reset() before step()")
-        result = self.core.step([0], np.asarray(action)[None])
+        result = self.core.step([0], as_numbers(action)[None])
         return (
             result.observations[0],
             float(result.rewards[0]),

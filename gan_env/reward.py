@@ -66,6 +66,7 @@ def loss_gap(before: Measurement, after: Measurement) -> Tensor:
     return -torch.where(gap.isfinite(), gap, torch.full_like(gap, 10.0)).clamp(max=10)
 
 
+_LARGEST_WEIGHT = 1e6
 _TERMS: dict[str, RewardTerm] = {}
 TERMS: Mapping[str, RewardTerm] = _TERMS
 
@@ -131,7 +132,7 @@ def parse_weights(
             weight = float(text)
         except ValueError:
             weight = math.nan
-        if name not in terms or name in weights or not math.isfinite(weight):
+        if name not in terms or name in weights or not abs(weight) <= _LARGEST_WEIGHT:  # true for NaN, too
             raise ValueError(f"unknown reward {item!r}; {known}")
         weights[name] = weight
     return weights

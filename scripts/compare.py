@@ -45,7 +45,7 @@ from agents.methods import METHODS, TABLES, Context, default_budget, find_method
 from agents.processes import OnStep, run_jobs
 from agents.retries import run_tasks
 from agents.run_folder import RunFolder, hold, provenance
-from gan_backbones.files import write_atomically
+from gan_backbones.files import read_json, write_atomically
 from gan_backbones.threads import available_cores
 from gan_env import get_suite
 from gan_env.quality import cached_data, make_grader, make_proxy
@@ -107,7 +107,7 @@ def main() -> None:
 
 def compare(options: Options) -> None:
     """Run the cells that are missing."""
-    console = Console(soft_wrap=False)
+    console = Console(soft_wrap=False, markup=False)
     torch.set_num_threads(1)
     tables, methods = split_names(options.table), split_names(options.methods)
     unknown = [table for table in tables if table not in TABLES]
@@ -215,9 +215,9 @@ def run_folder(run: Path, options: Options, console: Console) -> Iterator[None]:
 def read_config(path: Path) -> dict[str, Any]:
     """What a comparison wrote."""
     try:
-        config: dict[str, Any] = json.loads(path.read_text())
+        config: dict[str, Any] = read_json(path)
         config["options"]["methods"]
-    except (OSError, KeyError, TypeError, json.JSONDecodeError):
+    except (KeyError, TypeError, ValueError):
         raise ValueError(f"{path.parent} is no run folder of compare.py; name another --run-dir") from None
     return config
 

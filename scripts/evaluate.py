@@ -82,7 +82,7 @@ def main() -> None:
         progress=options.progress,
     )
     scores = score_images(subject, names)
-    Console().print(score_table(scores, f"against {len(subject.real_images)} images of {data.name}"))
+    Console(markup=False).print(score_table(scores, f"against {len(subject.real_images)} images of {data.name}"))
     if options.json is not None:
         record = {
             "scores": as_record(scores),

@@ -5,7 +5,6 @@ Example: python scripts/export_policy.py runs/ring-ppo-0-20260101-120000 --outpu
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import tyro
 from agents.cli import fail_in_one_line
 from agents.policies.export import export_policy
 from agents.trained import load_run
+from gan_backbones.files import read_json
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,7 @@ def main() -> None:
 
 
 def _read(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text())
-    except FileNotFoundError:
-        return None
-    except (OSError, json.JSONDecodeError) as error:
-        raise ValueError(f"cannot read {path}: {error}") from None
+    return read_json(path) if path.exists() else None
 
 
 if __name__ == "__main__":

@@ -15,13 +15,14 @@ from datetime import datetime
 from pathlib import Path
 
 import torch
-import tyro
+from rich.console import Console
 
 from agents.cli import fail_in_one_line, join_data_dir
 from agents.latent_study.lab import Lab, StudySettings, full, quick
 from agents.latent_study.study import run
 from agents.page import Page
-from agents.run_folder import RunFolder, provenance
+from agents.resuming import folder_of, going_on, parse_options
+from agents.run_folder import provenance
 from gan_backbones.data import load_data
 from gan_backbones.metrics import make_extractor
 from gan_env.config import check_device
@@ -33,6 +34,10 @@ class Options:
 
     run_dir: Path | None = None
     """Folder to write, new or empty; by default runs/latent-DATA-SEED-TIME."""
+    resume: Path | None = None
+    """Run folder of a study that was stopped or killed: go on with it, as if it had not been. Other options stay."""
+    checkpoint_every: float | None = None
+    """Seconds between two checkpoints, at least; by default 60, or more where they would take over 2 % of the time."""
     data: str = "faces"
     """Data set of images; folder:PATH for your own, the real CartoonSet among them."""
     data_dir: Path | None = None
@@ -58,11 +63,11 @@ class Options:
 
 
 def main() -> None:
-    report(tyro.cli(Options, description=__doc__))
+    report(parse_options(Options, __doc__))
 
 
 def report(options: Options) -> None:
-    """Check, prepare, run."""
+    """Check, prepare, run; or go on with it."""
     settings = _settings(options)
     check_device(options.device)
     torch.set_num_threads(1)  # the parts that compute have threads of their own
@@ -70,7 +75,10 @@ def report(options: Options) -> None:
     extractor = make_extractor(options.extractor).to(options.device)
     kind = options.data.partition(":")[0]
     default = Path("runs") / f"latent-{kind}-{options.seed}-{datetime.now():%Y%m%d-%H%M%S}"
-    folder = RunFolder(options.run_dir or default)
+    console = Console(soft_wrap=False, markup=False)
+    folder = folder_of(options, default, console, last="report.html")
+    if folder is None:
+        return
     data = load_data(
         name,
         resolution=options.resolution,
@@ -80,11 +88,7 @@ def report(options: Options) -> None:
     )
     if not data.is_image:
         raise ValueError(f"data set {data.name!r} holds points; this study is of images")
-    folder.create()
-    folder.write_json(
-        "config.json",
-        provenance(options.device) | {"options": dataclasses.asdict(options), "settings": dataclasses.asdict(settings)},
-    )
+    record = {"options": dataclasses.asdict(options), "settings": dataclasses.asdict(settings)}
     lab = Lab(
         settings,
         folder,
@@ -97,7 +101,8 @@ def report(options: Options) -> None:
         options.progress,
         Page(f"A frozen GAN of {data.name}", "Which latents of a frozen GAN are worth drawing?"),
     )
-    run(lab, quick=options.quick)
+    with going_on(folder, options, provenance(options.device) | record, console) as (checkpoints, interruption):
+        run(lab, quick=options.quick, checkpoints=checkpoints, interruption=interruption)
     print(f"wrote {folder.path / 'report.html'}")
 
 

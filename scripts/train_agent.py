@@ -153,7 +153,7 @@ def begun_with(path: Path) -> Options:
 
 def train(options: Options, shards: Shards = PROCESSES) -> None:
     """Prepare, train, choose, grade, report; or go on with it."""
-    console = Console(soft_wrap=False)
+    console = Console(soft_wrap=False, markup=False)
     torch.set_num_threads(1)  # small networks: more threads would wait for each other, and for the population's
     preset = get_preset(options.algo, options.suite)
     total_timesteps = preset.total_timesteps if options.total_timesteps is None else options.total_timesteps

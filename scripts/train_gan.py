@@ -19,33 +19,29 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import tyro
 from rich.console import Console
-from torch import nn
-from torch.utils.tensorboard.writer import SummaryWriter
 from tqdm import tqdm
 
+from agents.checkpoint import Checkpoints
 from agents.cli import fail_in_one_line, join_data_dir, parse_overrides
 from agents.controllers import find_controller
+from agents.gan_log import GanLog, point_scores
 from agents.gan_training import GanTraining
 from agents.growth import Growth, scales_of
+from agents.interruption import Interruption
 from agents.report import score_table
+from agents.resuming import folder_of, going_on, parse_options
 from agents.run_folder import RunFolder, provenance
-from gan_backbones.layers import dead_branches, fusion_weights
-from gan_backbones.metrics import Score, Subject, make_extractor, score_images
+from agents.tree_file import Tree
+from gan_backbones.metrics import Extractor, Score, Subject, make_extractor, score_images
 from gan_backbones.metrics.generated import draw_images
 from gan_backbones.metrics.scores import as_record, check_measures
-from gan_backbones.mspg import MspgGenerator
 from gan_env import KNOBS, EnvConfig
-from gan_env.core import StepResult
 from gan_env.instances import Task
 from gan_env.knobs import RATE_KNOBS
 from gan_env.observation import parse_groups
 from gan_env.quality import cached_data
-from gan_env.render import draw_samples
 
-_SHOWN_IMAGES, _SHOWN_POINTS = 64, 512
-_CHUNK = 256  # samples that are generated at once
 _PROXY_SAMPLES = 256  # of the diversity that a rule may see
 
 
@@ -107,6 +103,10 @@ class Options:
     """Of products in training: float32, bfloat16 or, on a GPU, tf32."""
     run_dir: Path | None = None
     """Folder to write, new or empty; by default runs/gan-DATA-BACKBONE-CONTROLLER-SEED-TIME."""
+    resume: Path | None = None
+    """Run folder of a run that was stopped or killed: go on with it, as if it had not been. Other options stay."""
+    checkpoint_every: float | None = None
+    """Seconds between two checkpoints, at least; by default 60, or more where they would take over 2 % of the time."""
     cache_dir: Path | None = None
     """Where prepared data are kept; by default the user's cache folder."""
     progress: bool = True
@@ -118,77 +118,15 @@ class Options:
         return self.updates // self.updates_per_decision
 
 
-class Log:
-    """TensorBoard, ``stats.jsonl`` and warnings of one GAN in training."""
-
-    def __init__(self, folder: RunFolder, training: GanTraining, options: Options, console: Console) -> None:
-        self.writer = SummaryWriter(str(folder.path))
-        self._folder, self._training, self._console = folder, training, console
-        self._data = training.core.data_of(0)
-        draws = torch.Generator().manual_seed(options.seed)  # the same latents at every look
-        latents = torch.randn(options.snapshot_samples, training.core.population.latent_size, generator=draws)
-        self._latents = latents.to(options.device)
-        self._told: set[str] = set()
-
-    def decision(self, result: StepResult) -> None:
-        """What the training and the knobs did."""
-        update = self._training.updates
-        row = {name: float(value[0]) for name, value in result.infos["stats"].items()}
-        row |= {f"knob/{name}": float(value[0]) for name, value in result.infos["knobs"].items()}
-        row |= {f"knob/{name}": float(value[0]) for name, value in self._training.core.constants.items()}
-        for path, weights in fusion_weights(self._training.generator).items():
-            row |= {f"fusion/{path}/{branch}": float(weight) for branch, weight in weights.items()}
-        self._write({f"gan/{name}" if "/" not in name else name: value for name, value in row.items()}, update)
-
-    @torch.no_grad()
-    def look(self) -> float:
-        """Draw samples, measure distances, warn of dead branches; gives the distance of the present weights."""
-        core, update = self._training.core, self._training.updates
-        grader = core.grader(core.task.data)
-        distances = {}
-        for kind, generator in self._training.generators().items():
-            shown = self._latents[: _SHOWN_IMAGES if self._data.is_image else _SHOWN_POINTS]
-            pictures = {"samples": generator(shown)}
-            if isinstance(generator, MspgGenerator):
-                pictures |= {f"{images.shape[-1]} pixels": images for images in generator.scales(shown)}
-            for name, samples in pictures.items():
-                picture = draw_samples(samples.cpu(), self._data)
-                self.writer.add_image(f"{kind}/{name}", picture, update, dataformats="HWC")
-            samples = torch.cat([generator(chunk) for chunk in self._latents.split(_CHUNK)])
-            distances[f"{kind}/{grader.metric}"] = float(grader.grade(samples[None])[0])
-        self._write(distances, update)
-        for warning in dead_branches(self._training.generator):
-            branch = warning.partition(",")[0]
-            if branch not in self._told:
-                self._console.print(f"update {update}: warning: {warning}", style="yellow", highlight=False)
-            self._told.add(branch)
-        return next(iter(distances.values()))
-
-    @torch.no_grad()
-    def point_scores(self, generator: nn.Module) -> list[Score]:
-        """The grader's distance of points and, where the mixture is known, the share of its modes that are found."""
-        core = self._training.core
-        grader = core.grader(core.task.data)
-        samples = generator(self._latents)[None]
-        others = [Score(name, float(value[0]), "higher") for name, value in grader.details(samples).items()]
-        return [Score(grader.metric, float(grader.grade(samples)[0]), "lower"), *others]
-
-    def _write(self, numbers: Mapping[str, float], update: int) -> None:
-        for name, value in numbers.items():
-            self.writer.add_scalar(name, value, update)
-        self._folder.append_stats({"update": update, **numbers})
-
-
 def main() -> None:
-    train(tyro.cli(Options, description=__doc__))
+    train(parse_options(Options, __doc__))
 
 
 def train(options: Options) -> None:
-    """Prepare, train, score."""
+    """Prepare, train, score; or go on with it."""
     check(options)
-    started = time.monotonic()
     torch.set_num_threads(1)  # the population has threads of its own
-    console = Console(soft_wrap=False)
+    console = Console(soft_wrap=False, markup=False)
     data_name = join_data_dir(options.data, options.data_dir) or options.data
     data = cached_data(data_name, options.resolution, options.cache_dir, options.progress)
     task = task_of(options, data_name)
@@ -197,7 +135,9 @@ def train(options: Options) -> None:
     config = config_of(options, controller.settings, growth)
     extractor = make_extractor(options.extractor).to(options.device)
     name = f"gan-{options.data.partition(':')[0]}-{options.backbone}-{Path(options.controller).name}-{options.seed}"
-    folder = RunFolder(options.run_dir or Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}")
+    folder = folder_of(options, Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}", console)
+    if folder is None:
+        return
     training = GanTraining(
         config,
         task,
@@ -206,27 +146,65 @@ def train(options: Options) -> None:
         growth=growth,
         ema_halflife=options.ema_halflife,
     )
-    folder.create()
     settings = {"options": dataclasses.asdict(options), "environment": dataclasses.asdict(config)}
-    folder.write_json("config.json", provenance(options.device) | settings)
-    console.print(f"writing {folder.path} (tensorboard --logdir {folder.path})", highlight=False)
+    with going_on(folder, options, provenance(options.device) | settings, console) as (checkpoints, interruption):
+        console.print(f"writing {folder.path} (tensorboard --logdir {folder.path})", highlight=False)
+        seconds = run(options, training, folder, checkpoints, interruption, console)
+        grade(options, training, folder, extractor, seconds, console)
+    training.close()
 
-    log = Log(folder, training, options, console)
+
+def run(
+    options: Options,
+    training: GanTraining,
+    folder: RunFolder,
+    checkpoints: Checkpoints,
+    interruption: Interruption,
+    console: Console,
+) -> float:
+    """From the last checkpoint to the end of the training; gives the seconds that it took, before a stop, too."""
+    started, before, first = time.monotonic(), 0.0, 1
+    saved = checkpoints.load(lambda problem: console.print(problem, style="yellow", highlight=False))
+    latents = training.draw(options.snapshot_samples, options.seed)
+    log = GanLog(folder, training, latents, console)
+    if saved is not None:
+        training.set_state(saved.tree["training"])
+        log.told, before, first = saved.tree["told"], saved.tree["seconds"], saved.step + 1
+        console.print(f"going on after update {training.updates}", highlight=False)
+
+    def state() -> Tree:
+        log.writer.flush()
+        seconds = before + time.monotonic() - started
+        return {"training": training.get_state(), "told": log.told, "seconds": seconds}
+
     looks = {round(options.decisions * (index + 1) / options.snapshots) for index in range(options.snapshots)}
-    notes = {"data": data.name, "controller": options.controller, "seed": options.seed}
-    bar = tqdm(total=options.updates, unit="update", disable=None if options.progress else True, dynamic_ncols=True)
-    for decision in range(1, options.decisions + 1):
-        log.decision(training.step())
-        bar.update(options.updates_per_decision)
+    notes = {"data": training.core.data_of(0).name, "controller": options.controller, "seed": options.seed}
+    hidden = None if options.progress else True
+    bar = tqdm(total=options.updates, initial=training.updates, unit="update", disable=hidden, dynamic_ncols=True)
+    for decision in range(first, options.decisions + 1):
         if training.ended:
             break
-        if decision in looks:
+        log.decision(training.step())
+        bar.update(options.updates_per_decision)
+        if decision in looks and not training.ended:
             bar.set_postfix_str(f"distance {log.look():.4g}")
             training.save(folder.path, notes)
+        checkpoints.offer(decision, state, interruption)
     bar.close()
     log.writer.close()
-    seconds = time.monotonic() - started
+    return before + time.monotonic() - started
 
+
+def grade(
+    options: Options,
+    training: GanTraining,
+    folder: RunFolder,
+    extractor: Extractor,
+    seconds: float,
+    console: Console,
+) -> None:
+    """Score what was trained; ``evaluation.json`` is the last file that is written."""
+    data = training.core.data_of(0)
     scores: dict[str, list[Score]] = {}
     for weights, generator in training.generators().items() if training.ended is None else ():
         if data.is_image:
@@ -249,7 +227,8 @@ def train(options: Options) -> None:
             )
             scores[weights] = score_images(subject, options.metrics.split(","))
         else:
-            scores[weights] = log.point_scores(generator)
+            latents = training.draw(options.snapshot_samples, options.seed)
+            scores[weights] = point_scores(training, generator, latents)
         console.print(score_table(scores[weights], f"{weights} weights against {data.name}"))
     folder.write_json(
         "evaluation.json",
@@ -263,7 +242,6 @@ def train(options: Options) -> None:
     )
     if training.ended:
         console.print(f"the GAN {training.ended} at update {training.updates}; nothing is scored", style="yellow")
-    training.close()
 
 
 def check(options: Options) -> None:

@@ -11,16 +11,13 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import time
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import torch
-import tyro
 from rich.console import Console
-from rich.table import Table
 from torch import Tensor
 from torch.utils.tensorboard.writer import SummaryWriter
 from torchvision.utils import make_grid
@@ -28,7 +25,8 @@ from tqdm import tqdm
 
 from agents.cli import fail_in_one_line
 from agents.ral import RalOptions, RalTrainer
-from agents.ral.exposure import completions, prefixes
+from agents.ral.course import STAGES, Stages
+from agents.ral.grading import GRADED, grade, grade_vqvae, tables
 from agents.ral.images import (
     Grader,
     Split,
@@ -41,18 +39,17 @@ from agents.ral.images import (
 )
 from agents.ral.pretraining import train_prior, train_vqvae
 from agents.ral.rendering import Against, DecodedImages
+from agents.resuming import folder_of, going_on, parse_options
 from agents.run_folder import RunFolder, provenance
 from gan_backbones.data import load_data
 from gan_backbones.patch_critic import PatchCritic, PatchCriticOptions
-from gan_backbones.prior import CodePrior, PriorOptions, batched_nll, bits_per_dimension
-from gan_backbones.vqvae import VqVae, VqVaeOptions, code_perplexity
+from gan_backbones.prior import CodePrior, PriorOptions, batched_nll
+from gan_backbones.vqvae import VqVae, VqVaeOptions
 from gan_env.config import check_device
 
-STAGES = ("vqvae", "prior", "ral")
 _SHOWN = 32  # images in a picture
 _EVERY = 50  # updates between two points of stats.jsonl
 _GRADED_EVERY = 100  # updates of RAL between two distances
-_GRADED = 256  # images of such a distance
 
 
 @dataclass(frozen=True)
@@ -97,6 +94,10 @@ class Options:
     """cpu, cuda or cuda:INDEX."""
     run_dir: Path | None = None
     """Folder to write, new or empty; by default runs/ral-DATA-SEED-TIME."""
+    resume: Path | None = None
+    """Run folder of a run that was stopped or killed: go on with it, as if it had not been. Other options stay."""
+    checkpoint_every: float | None = None
+    """Seconds between two checkpoints, at least; by default 60, or more where they would take over 2 % of the time."""
     cache_dir: Path | None = None
     """Where prepared data are kept; by default the user's cache folder."""
     progress: bool = True
@@ -126,15 +127,16 @@ def add_picture(writer: SummaryWriter, name: str, images: Tensor, update: int) -
 
 
 def main() -> None:
-    train(tyro.cli(Options, description=__doc__))
+    train(parse_options(Options, __doc__))
 
 
 def train(options: Options) -> None:
-    """Train or read every stage, grade, report."""
-    started = time.monotonic()
+    """Prepare, train or read every stage, grade, report; or go on with it."""
     torch.set_num_threads(1)
-    console, device, stages = Console(), check_device(options.device), check(options)
-    folder = RunFolder(options.run_dir or Path("runs") / name_of(options))
+    console, device, stages = Console(markup=False), check_device(options.device), check(options)
+    folder = folder_of(options, Path("runs") / name_of(options), console)
+    if folder is None:
+        return
     data = load_data(
         options.data, resolution=options.resolution, cache_dir=options.cache_dir, progress=options.progress
     )
@@ -147,43 +149,83 @@ def train(options: Options) -> None:
         if stage not in stages and options.start is not None:
             load_weights(options.start / f"{stage}.safetensors", module)
     vqvae.eval()
-    folder.create()
-    folder.write_json("config.json", provenance(options.device) | {"options": dataclasses.asdict(options)})
-    console.print(f"writing {folder.path} (tensorboard --logdir {folder.path})", highlight=False)
-    writer = SummaryWriter(str(folder.path))
+    record = provenance(options.device) | {"options": dataclasses.asdict(options)}
+    with going_on(folder, options, record, console) as (checkpoints, interruption):
+        saved = checkpoints.load(lambda problem: console.print(problem, style="yellow", highlight=False))
+        writer = SummaryWriter(str(folder.path))
+        lengths = {"vqvae": options.vqvae_updates, "prior": options.prior_updates}
+        lengths["ral"] = options.ral.warm_up + options.ral_updates
+        told = "writing" if saved is None else f"going on in stage {saved.tree['stage']}, writing"
+        console.print(f"{told} {folder.path} (tensorboard --logdir {folder.path})", highlight=False)
+        course = Stages(checkpoints, interruption, writer, saved, lengths)
+        results = run(options, stages, folder, writer, course, (vqvae, prior), split, grader, draws)
+        folder.write_json("evaluation.json", results)
+        writer.close()
+    for view in tables(options.data, results):
+        console.print(view)
+
+
+def run(
+    options: Options,
+    stages: tuple[str, ...],
+    folder: RunFolder,
+    writer: SummaryWriter,
+    course: Stages,
+    networks: tuple[VqVae, CodePrior],
+    split: Split,
+    grader: Grader,
+    draws: list[torch.Generator],
+) -> dict[str, Any]:
+    """Every stage that is left, and the grades."""
+    vqvae, prior = networks
+    files = {stage: folder.path / f"{stage}.safetensors" for stage in STAGES}
 
     def log(stage: str, total: int) -> Log:
         return Log(writer, folder, stage, total, options.progress)
 
-    if "vqvae" in stages:
-        train_vqvae(vqvae, split.training, options.vqvae_updates, draws[0], log("vqvae", options.vqvae_updates))
-    save_weights(folder.path / "vqvae.safetensors", vqvae)
+    if course.passed("vqvae"):
+        load_weights(files["vqvae"], vqvae)
+    elif "vqvae" in stages:
+        report, kept, before = log("vqvae", options.vqvae_updates), course.keep("vqvae"), course.state("vqvae")
+        train_vqvae(vqvae, split.training, options.vqvae_updates, draws[0], report, keep=kept, saved=before)
     codes = {part: encode_all(vqvae, images) for part, images in vars(split).items()}
-    shown = split.test[:_SHOWN]
-    both = torch.cat([to_pixels(shown), decode_all(vqvae, codes["test"][:_SHOWN]).cpu()])
-    add_picture(writer, "vqvae/reconstructions", both, options.vqvae_updates)
-    if "prior" in stages:
-        report = log("prior", options.prior_updates)
-        train_prior(prior, codes["training"], codes["validation"], options.prior_updates, draws[1], report)
-    save_weights(folder.path / "prior.safetensors", prior)
+    if not course.passed("vqvae"):
+        save_weights(files["vqvae"], vqvae)
+        shown = split.test[:_SHOWN]
+        both = torch.cat([to_pixels(shown), decode_all(vqvae, codes["test"][:_SHOWN]).cpu()])
+        add_picture(writer, "vqvae/reconstructions", both, options.vqvae_updates)
+    if course.passed("prior"):
+        load_weights(files["prior"], prior)
+    else:
+        if "prior" in stages:
+            report, kept, before = log("prior", options.prior_updates), course.keep("prior"), course.state("prior")
+            train_prior(
+                prior,
+                codes["training"],
+                codes["validation"],
+                options.prior_updates,
+                draws[1],
+                report,
+                keep=kept,
+                saved=before,
+            )
+        save_weights(files["prior"], prior)
     results: dict[str, Any] = {"autoencoder": grade_vqvae(vqvae, split, codes, grader, options.samples)}
     models = {"ml": (prior, vqvae)}
     if "ral" in stages:
         decoder = copy.deepcopy(vqvae)
         report = log("ral", options.ral.warm_up + options.ral_updates)
-        tuned = tune(copy.deepcopy(prior), decoder, split, codes, grader, draws[2], report, options)
-        save_weights(folder.path / "ral.safetensors", tuned)
+        tuned = tune(copy.deepcopy(prior), decoder, split, codes, grader, draws[2], report, options, course)
+        save_weights(files["ral"], tuned)
         save_weights(folder.path / "decoder.safetensors", decoder)
         models |= {"ral": (tuned, decoder)}
         if options.decoder_learning_rate > 0:
             models |= {"ml_tuned_decoder": (prior, decoder), "ral_first_decoder": (tuned, vqvae)}
     graded = tqdm(models.items(), desc="grading", disable=None if options.progress else True)
-    results["models"] = {name: grade(*pair, codes["test"], grader, options) for name, pair in graded}
-    results |= {"metric": f"{grader.name}, n={options.samples}", "seconds": time.monotonic() - started}
-    folder.write_json("evaluation.json", results)
-    writer.close()
-    for view in tables(options.data, results):
-        console.print(view)
+    results["models"] = {
+        name: grade(*pair, codes["test"], grader, options.samples, options.seed) for name, pair in graded
+    }
+    return results | {"metric": f"{grader.name}, n={options.samples}", "seconds": course.seconds}
 
 
 def check(options: Options) -> tuple[str, ...]:
@@ -218,6 +260,7 @@ def tune(
     draws: torch.Generator,
     report: Log,
     options: Options,
+    course: Stages,
 ) -> CodePrior:
     """The stage of RAL; gives the tuned prior. Where the decoder of ``vqvae`` learns, it does so in place."""
     device = prior.device
@@ -238,75 +281,23 @@ def tune(
     def samples() -> Tensor:
         return decode_all(vqvae, tuned.sample(_SHOWN, torch.Generator().manual_seed(options.seed)))
 
-    add_picture(report.writer, "ral/samples", samples(), 0)
+    keep, saved = course.keep("ral"), course.state("ral")
+    if saved is None:
+        add_picture(report.writer, "ral/samples", samples(), 0)
+    else:
+        trainer.set_state(saved)
     total = options.ral.warm_up + options.ral_updates
-    for update in range(1, total + 1):
+    for update in range(trainer.updates + 1, total + 1):
         figures = vars(trainer.update())
         if update % _GRADED_EVERY == 0 or update == total:
             figures = figures | {
                 "held_out_nll": float(batched_nll(tuned.nll, codes["validation"]).mean()),
-                "frechet_distance": grader.of_prior(tuned, vqvae, _GRADED, options.seed),
+                "frechet_distance": grader.of_prior(tuned, vqvae, GRADED, options.seed),
             }
             add_picture(report.writer, "ral/samples", samples(), update)
         report(update, figures)
+        keep(update, trainer.get_state)
     return tuned
-
-
-def grade_vqvae(
-    vqvae: VqVae, split: Split, codes: dict[str, Tensor], grader: Grader, count: int
-) -> dict[str, float | list[float]]:
-    """Error and code use on test images, and the distance of reconstructed training images: what samples can reach."""
-    test = decode_all(vqvae, codes["test"]).cpu()
-    parts = codes["test"].split([rows * columns for rows, columns in vqvae.maps], 1)
-    return {
-        "error": float((test - to_pixels(split.test)).square().mean()),
-        "perplexity": [code_perplexity(part, vqvae.codes) for part in parts],
-        "frechet_distance": grader.distance(decode_all(vqvae, codes["training"][:count])),
-    }
-
-
-def grade(prior: CodePrior, vqvae: VqVae, test: Tensor, grader: Grader, options: Options) -> dict[str, Any]:
-    """Distance of samples, likelihood of test maps in bits per code, and distance of completions of test maps."""
-    draws = torch.Generator().manual_seed(100_000 + options.seed)
-    given = test[torch.arange(_GRADED) % len(test)]
-    return {
-        "frechet_distance": grader.of_prior(prior, vqvae, options.samples, 50_000 + options.seed),
-        "bits_per_code": bits_per_dimension(batched_nll(prior.nll, test)),
-        "completions": {
-            str(prefix): grader.distance(decode_all(vqvae, completions(prior, given, prefix, draws)))
-            for prefix in prefixes(prior.length)
-        },
-    }
-
-
-def tables(data: str, results: dict[str, Any]) -> tuple[Table, Table]:
-    """Maximum likelihood against RAL, over whole samples and over completions."""
-    names = {
-        "ml": "maximum likelihood",
-        "ral": "RAL",
-        "ml_tuned_decoder": "ML's prior, RAL's decoder",
-        "ral_first_decoder": "RAL's prior, first decoder",
-    }
-    models, first = results["models"], results["models"]["ml"]
-    reconstructed = results["autoencoder"]["frechet_distance"]
-    whole = Table(
-        title=f"{data}: {results['metric']}, lower is better",
-        caption=f"FD of reconstructed training images: {reconstructed:.1f}; bits of held-out images",
-    )
-    completed = Table(title=f"FD of completions of held-out images, n={_GRADED}")
-    lengths = list(first["completions"])
-    for view, columns in (
-        (whole, ["model", "FD", "to ML's", "bits per code", "to ML's"]),
-        (completed, ["model", *(f"{length} codes given" for length in lengths)]),
-    ):
-        for column in columns:
-            view.add_column(column, justify="left" if column == "model" else "right")
-    for name, row in models.items():
-        cells = [f"{row['frechet_distance']:.1f}", f"{row['frechet_distance'] / first['frechet_distance'] - 1:+.1%}"]
-        cells += [f"{row['bits_per_code']:.4f}", f"{row['bits_per_code'] / first['bits_per_code'] - 1:+.1%}"]
-        whole.add_row(names[name], *cells)
-        completed.add_row(names[name], *(f"{row['completions'][length]:.1f}" for length in lengths))
-    return whole, completed
 
 
 if __name__ == "__main__":

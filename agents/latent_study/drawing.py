@@ -12,7 +12,7 @@ from torch import Tensor
 
 from agents.bandit_regret import REGRETS, measure_regret
 from agents.bandit_training import make_bandit_env, pull
-from agents.bandits import BANDITS, Bandit, make_bandit
+from agents.bandits import BANDITS, make_bandit
 from agents.latent_study.lab import Lab, frozen
 from agents.page import Column, Markup, listing, panels, table, tag
 from agents.page.charts import Axis, whisker
@@ -27,10 +27,10 @@ _TENTH = 0.1
 RANDOM, BEST, TRAINED = "random latents", "bandit (best tenth by Q)", "bandit (as trained)"
 
 
-def write_bandit(lab: Lab) -> tuple[Bandit, Markup]:
+def write_bandit(lab: Lab) -> None:
     """The source's experiment: a codebook, moving averages, annealed exploration.
 
-    Gives the bandit that learned, and its best codes beside random latents.
+    What was learned is kept, and so are its best codes beside random latents.
     """
     settings, page = lab.settings, lab.page
     lab.say("pulling ...")
@@ -88,7 +88,8 @@ def write_bandit(lab: Lab) -> tuple[Bandit, Markup]:
         "entropy of the last 1,000 choices at the end": record.choice_entropy[-1],
         "entropy of the last 1,000 choices at its peak": record.choice_entropy[peak],
     }
-    return bandit, panels(beside, "wide")
+    lab.kept["bandit"] = {"values": bandit.values, "probabilities": bandit.probabilities()}
+    lab.kept["beside"] = str(panels(beside, "wide"))
 
 
 def write_noisy(lab: Lab) -> None:
@@ -122,7 +123,7 @@ def write_noisy(lab: Lab) -> None:
     )
 
 
-def write_rivals(lab: Lab, bandit: Bandit) -> None:
+def write_rivals(lab: Lab) -> None:
     """Everybody draws the same number of images; quality and variety apart, and what they cost."""
     settings, page, gan = lab.settings, lab.page, frozen(lab)
     lab.say("rivals ...")
@@ -142,12 +143,13 @@ def write_rivals(lab: Lab, bandit: Bandit) -> None:
         lab.say(f"  {name}")
         drawn[name] = sampler(gan.generate, judge, count, latent_size=gan.latent_size, seed=lab.seed + 50_000)
     rng = np.random.default_rng(lab.seed)
-    codes = make_bandit_env(1, lab.latents | {"codes": bandit.arms}).core.actions
-    tenth = np.argsort(bandit.values)[-max(1, round(_TENTH * bandit.arms)) :]
-    policy = bandit.probabilities()
+    worth, policy = lab.kept["bandit"].values()
+    arms = len(worth)
+    codes = make_bandit_env(1, lab.latents | {"codes": arms}).core.actions
+    tenth = np.argsort(worth)[-max(1, round(_TENTH * arms)) :]
     for name, picks in (
         (BEST, rng.choice(tenth, size=count)),
-        (TRAINED, rng.choice(bandit.arms, size=count, p=policy / policy.sum())),
+        (TRAINED, rng.choice(arms, size=count, p=policy / policy.sum())),
     ):
         drawn[name] = Drawn(codes.latents(picks), settings.pulls)
     found = {}

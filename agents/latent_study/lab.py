@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from torch import Tensor
 from agents.latent_gans import GanSizes
 from agents.page import Markup, Page, figure, image, legend, plot, standalone
 from agents.run_folder import RunFolder
+from agents.tree_file import Tree
 from gan_backbones.data import DataSet, load_data
 from gan_backbones.files import write_atomically
 from gan_backbones.metrics import Subject, score_images
@@ -96,6 +97,10 @@ def full(updates: int, width: int) -> StudySettings:
     )
 
 
+def forget(state: Callable[[], Tree]) -> None:
+    """Keeps nothing."""
+
+
 @dataclass
 class Lab:
     """The study in progress."""
@@ -110,8 +115,30 @@ class Lab:
     cache_dir: Path | None
     progress: bool
     page: Page
-    gan_path: Path = Path()
     numbers: dict[str, Any] = field(default_factory=dict)
+    kept: dict[str, Any] = field(default_factory=dict)
+    """What later parts need of earlier ones: trees, as :mod:`agents.tree_file` has them."""
+    done: int = 0
+    """Parts that are finished."""
+    begun: Tree = None
+    """Where the part goes on that comes next: what it had :attr:`keep` keep when the study was broken off."""
+    keep: Callable[[Callable[[], Tree]], None] = forget
+    """To be called by a part wherever it could go on, with what gives its state."""
+
+    @property
+    def gan_path(self) -> Path:
+        """The study's GAN."""
+        return self.folder.path / "gan.safetensors"
+
+    def get_state(self) -> Tree:
+        """The study as it is; between two parts, :meth:`set_state` goes on from it exactly."""
+        own = {"numbers": dict(self.numbers), "kept": dict(self.kept), "done": self.done}
+        return own | {"page": self.page.get_state()}
+
+    def set_state(self, state: Tree) -> None:
+        """Go on from what :meth:`get_state` of a study with equal settings gave."""
+        self.page.set_state(state["page"])
+        self.numbers, self.kept, self.done = state["numbers"], state["kept"], state["done"]
 
     def say(self, what: str) -> None:
         """Tell what is being done."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import numpy as np
 
+from agents.checkpoint import Checkpoints
+from agents.interruption import Interruption
 from agents.latent_study.drawing import answer, fidelity_and_variety, write_bandit, write_noisy, write_rivals
 from agents.latent_study.experiments import EXPERIMENTS
 from agents.latent_study.lab import Lab
@@ -13,34 +16,71 @@ from agents.latent_study.looking import write_confusion, write_pairs, write_repr
 from agents.latent_study.training import compare_resolutions, train_all, write_conditions
 from agents.page import Markup, tag
 from agents.run_folder import provenance
+from agents.tree_file import Tree
 from gan_backbones.files import write_atomically
 
+ANSWER = "The answer"
 
-def run(lab: Lab, *, quick: bool) -> None:
-    """Do everything, write ``report.html``, ``study.json`` and the figures."""
-    started = time.monotonic()
-    opening = lab.page.section("The answer")
-    train_all(lab)
-    write_pairs(lab)
-    write_confusion(lab)
-    write_reproducibility(lab)
-    bandit, beside = write_bandit(lab)
-    write_noisy(lab)
-    write_rivals(lab, bandit)
+
+def begin_answer(lab: Lab) -> None:
+    """The section that is written last and stands first."""
+    lab.page.section(ANSWER)
+
+
+def begin_experiments(lab: Lab) -> None:
+    """The section of all that follows."""
     lab.page.section("Experiments")
-    write_conditions(lab)
-    compare_resolutions(lab)
-    for experiment in EXPERIMENTS:
-        experiment(lab)
+
+
+PARTS: tuple[Callable[[Lab], None], ...] = (
+    begin_answer,
+    train_all,
+    write_pairs,
+    write_confusion,
+    write_reproducibility,
+    write_bandit,
+    write_noisy,
+    write_rivals,
+    begin_experiments,
+    write_conditions,
+    compare_resolutions,
+    *EXPERIMENTS,
+)
+"""In the order of the page. One that is finished is never run again."""
+
+
+def run(lab: Lab, *, quick: bool, checkpoints: Checkpoints, interruption: Interruption) -> None:
+    """Do everything that is left, write ``report.html``, ``study.json`` and the figures."""
+    started, before, step = time.monotonic(), 0.0, 0
+    saved = checkpoints.load(lab.say)
+    if saved is not None:
+        lab.set_state(saved.tree["lab"])
+        lab.begun, before, step = saved.tree["part"], saved.tree["seconds"], saved.step
+        lab.say(f"going on after {lab.done} of {len(PARTS)} parts")
+
+    def keep(part: Callable[[], Tree]) -> None:
+        nonlocal step
+        step += 1
+        seconds = before + time.monotonic() - started
+        checkpoints.offer(step, lambda: {"lab": finished, "part": part(), "seconds": seconds}, interruption)
+
+    lab.keep = keep
+    finished = lab.get_state()  # without what a part has added that is not finished
+    for part in PARTS[lab.done :]:
+        part(lab)
+        lab.done += 1
+        lab.begun = None
+        finished = lab.get_state()
+        keep(lambda: None)
     origin = provenance(lab.device)
-    seconds = round(time.monotonic() - started)
+    seconds = round(before + time.monotonic() - started)
     _write_origin(lab, origin, seconds)
-    opening += _answer(lab, beside, quick=quick)
+    lab.page.add(*_answer(lab, quick=quick), section=ANSWER)
     lab.folder.write_json("study.json", {"numbers": lab.numbers, "seconds": seconds} | origin)
     write_atomically(lab.folder.path / "report.html", lab.page.render().encode())
 
 
-def _answer(lab: Lab, beside: Markup, *, quick: bool) -> list[Markup]:
+def _answer(lab: Lab, *, quick: bool) -> list[Markup]:
     """What was asked, the answer, what it cost, and what else was found."""
     numbers = lab.numbers
     asked = (
@@ -75,7 +115,7 @@ def _answer(lab: Lab, beside: Markup, *, quick: bool) -> list[Markup]:
         tag("p", answer(rivals), class_="answer"),
         *([tag("p", preliminary, class_="alert")] if quick else []),
         tag("p", fidelity_and_variety(rivals), class_="alert"),
-        beside,
+        Markup(lab.kept["beside"]),
         tag("h3", "What else was found"),
         tag("ul", *(tag("li", one) for one in found)),
     ]

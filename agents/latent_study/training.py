@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from agents.latent_gans import GanRow, GanSizes, GanTrainer
+from agents.latent_gans import GanRecord, GanRow, GanSizes, GanTrainer
 from agents.latent_study.lab import MEASURES, Lab
-from agents.page import listing, panels, tag
+from agents.page import Markup, listing, panels, tag
 from agents.page.numbers import significant
+from agents.tree_file import Tree
 from gan_backbones.data import DataSet
 from gan_backbones.metrics.damage import damaged
 
@@ -67,6 +69,12 @@ def train_all(lab: Lab) -> None:
     gradients: dict[str, dict[int, dict[str, float]]] = {name: {} for name in (names[0], "too strong D")}
     shown: dict[int, Tensor] = {}
     latents = lab.draw(settings.samples, lab.seed + 10_000)
+    if lab.begun is not None:
+        trainer.set_state(lab.begun["trainer"])
+        measured, gradients, shown = (lab.begun[name] for name in ("measured", "gradients", "shown"))
+
+    def state() -> Tree:
+        return {"trainer": trainer.get_state(), "measured": measured, "gradients": gradients, "shown": shown}
 
     def look(update: int) -> None:
         for row, name in enumerate(names):
@@ -76,17 +84,17 @@ def train_all(lab: Lab) -> None:
                 gradients[name][update] = slopes(trainer, row, latents[:64])
         shown[update] = trainer.images(0, latents[:_SHOWN])
 
-    trainer.train(looks, look, progress=lab.progress)
-    lab.gan_path = trainer.save(0, lab.folder.path / "gan.safetensors", {"data": lab.data_name})
+    trainer.train(looks, look, after=lambda: lab.keep(state), progress=lab.progress)
+    trainer.save(0, lab.gan_path, {"data": lab.data_name})
     samples = {name: trainer.images(row, latents[:_SHOWN]) for row, name in enumerate(names)}
     lab.numbers["training"] = {"measures": measured, "gradients": gradients}
     _write_training(lab, trainer, names[: settings.seeds], measured, shown, total)
-    lab.numbers["later"] = {
+    lab.kept["training"] = {
         "names": names,
         "measured": measured,
         "gradients": gradients,
         "samples": samples,
-        "records": trainer.records,
+        "records": [vars(record) for record in trainer.records],
     }
     trainer.close()
 
@@ -179,9 +187,9 @@ def _write_training(
 
 def write_conditions(lab: Lab) -> None:
     """The sections on a too strong discriminator and on heavy preprocessing."""
-    page, kept = lab.page, lab.numbers.pop("later")
+    page, kept = lab.page, lab.kept.pop("training")
     names, measured, gradients = kept["names"], kept["measured"], kept["gradients"]
-    records, samples = kept["records"], kept["samples"]
+    records, samples = [GanRecord(**record) for record in kept["records"]], kept["samples"]
     strong = names.index("too strong D")
     passed_on = {
         f"{name}, {kind}": _over_training(points, kind)
@@ -263,22 +271,27 @@ def compare_resolutions(lab: Lab) -> None:
         return
     updates = settings.large_updates
     lab.say(f"training a GAN at {2 * side} pixels and one at {side}, {updates} updates each ...")
-    rows: list[list[str]] = []
-    pictures = []
-    record: dict[str, Any] = {}
-    for data in (lab.data, large):
+    found: dict[str, Any] = {"rows": [], "pictures": [], "record": {}}
+    sizes: GanSizes = dataclasses.replace(settings.sizes, updates=updates)
+    unfinished: Tree = None
+    if lab.begun is not None:
+        found, unfinished = lab.begun["found"], lab.begun["trainer"]
+    rows, pictures, record = found.values()
+    for data in (lab.data, large)[len(rows) :]:
         pixels = data.sample_shape[-1]
-        sizes: GanSizes = dataclasses.replace(settings.sizes, updates=updates)
         trainer = GanTrainer(
             [GanRow(data, lab.seed, settings.learning_rate, settings.learning_rate)], sizes, lab.device
         )
-        trainer.train(progress=lab.progress)
+        if unfinished is not None:
+            trainer.set_state(unfinished)
+            unfinished = None
+        trainer.train(after=_keeper(lab, found, trainer), progress=lab.progress)
         values = lab.measure(trainer.images(0, lab.draw(settings.samples, lab.seed + 10_000)), data)
         shown = trainer.images(0, lab.draw(9, lab.seed + 10_000))
         trainer.close()
         record[str(pixels)] = values
         rows.append([f"{pixels} pixels", *(significant(values[measure]) for measure in MEASURES)])
-        pictures.append(lab.picture(f"pixels-{pixels}.png", f"{pixels} pixels.", shown, 3))
+        pictures.append(str(lab.picture(f"pixels-{pixels}.png", f"{pixels} pixels.", shown, 3)))
     lab.numbers["resolutions"] = record
     better = "closer" if record[str(side)]["FD"] < record[str(2 * side)]["FD"] else "not closer"
     told = (
@@ -286,11 +299,17 @@ def compare_resolutions(lab: Lab) -> None:
         "and an update of the larger one takes more than four times the arithmetic. The judge looks at 64 pixels in "
         "both cases. This is one seed."
     )
-    page.add(tag("p", told), listing("After equally many updates", ("GAN", *MEASURES), rows), panels(pictures))
+    listed = listing("After equally many updates", ("GAN", *MEASURES), rows)
+    page.add(tag("p", told), listed, panels(map(Markup, pictures)))
 
 
 def _over_training(points: dict[int, dict[str, float]], name: str) -> list[tuple[float, float]]:
     return [(update, values[name]) for update, values in points.items()]
+
+
+def _keeper(lab: Lab, found: dict[str, Any], trainer: GanTrainer) -> Callable[[], None]:
+    """What keeps the state of the comparison while ``trainer`` trains."""
+    return lambda: lab.keep(lambda: {"found": found, "trainer": trainer.get_state()})
 
 
 def _final(points: dict[int, dict[str, float]]) -> str:

@@ -25,9 +25,24 @@ class Page:
         self._sections.append((title, content, class_))
         return content
 
-    def add(self, *parts: str) -> None:
-        """More of the section that was begun last."""
-        self._sections[-1][1].extend(parts)
+    def add(self, *parts: str, section: str | None = None) -> None:
+        """More of the section that was begun last, or of the one with this title."""
+        own = self._sections[-1] if section is None else next(one for one in self._sections if one[0] == section)
+        own[1].extend(parts)
+
+    def get_state(self) -> list[tuple[str, list[tuple[bool, str]], str | None]]:
+        """All sections so far, in plain values: of each part, whether it is markup, and its text."""
+        return [
+            (title, [(isinstance(part, Markup), str(part)) for part in parts], class_)
+            for title, parts, class_ in self._sections
+        ]
+
+    def set_state(self, state: Iterable[tuple[str, Iterable[tuple[bool, str]], str | None]]) -> None:
+        """Go on from what :meth:`get_state` gave."""
+        self._sections = [
+            (title, [Markup(text) if markup else text for markup, text in parts], class_)
+            for title, parts, class_ in state
+        ]
 
     def render(self) -> str:
         """The file."""

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from agents.ral.exposure import sample_many
 from gan_backbones.data import DataSet
-from gan_backbones.files import write_atomically
 from gan_backbones.metrics import EfficientNetLite0, GaussianReference, judge, load_reference
 from gan_backbones.prior import CodePrior
+from gan_backbones.tensor_file import read_tensors, write_tensors
 from gan_backbones.vqvae import VqVae
 
 _HELD_OUT_SHARE = 0.2  # half of it to stop by, half to report
@@ -79,20 +76,21 @@ class Grader:
 
 
 def save_weights(path: Path, module: nn.Module) -> None:
-    """Parameters and buffers as safetensors, atomically."""
-    tensors = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
-    write_atomically(path, save(tensors))
+    """Parameters and buffers, atomically."""
+    write_tensors(path, module.state_dict(), {})
 
 
 def load_weights(path: Path, module: nn.Module) -> None:
     """What :func:`save_weights` wrote. Raises ``ValueError`` for a missing or damaged file, or one of other sizes."""
-    _read(path, lambda content: module.load_state_dict(load(content)))
-
-
-def _read(path: Path, use: Callable[[bytes], object]) -> None:
+    if not path.is_file():
+        raise ValueError(f"cannot read {path}: there is no such file; train that stage first")
     try:
-        use(path.read_bytes())
-    except OSError as error:
-        raise ValueError(f"cannot read {path}: {error.strerror}; train that stage first") from None
-    except (SafetensorError, RuntimeError):
-        raise ValueError(f"{path} is damaged or was trained with other options; train that stage again") from None
+        tensors, _ = read_tensors(path)
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error}); train that stage again") from None
+    expected = {name: (value.shape, value.dtype) for name, value in module.state_dict().items()}
+    if expected != {name: (value.shape, value.dtype) for name, value in tensors.items()}:
+        raise ValueError(f"{path} was trained with other options; train that stage again")
+    if not all(value.isfinite().all() for value in tensors.values()):
+        raise ValueError(f"{path} holds weights that are not finite; train that stage again")
+    module.load_state_dict(tensors)

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from agents.tree_file import Tree
 from gan_backbones import AdversarialLoss
 from gan_backbones.vqvae import VqVae
 
@@ -27,6 +28,12 @@ class Rendering(Protocol):
         """Learn from the discriminator, too, where there is something to learn."""
         ...
 
+    def get_state(self) -> Tree:
+        """What has been learned; :meth:`set_state` goes on from it exactly."""
+        ...
+
+    def set_state(self, state: Tree) -> None: ...
+
 
 class OneHotMaps:
     """Code maps as ``(B, K, h, w)`` of zeros and ones; nothing learns.
@@ -44,6 +51,12 @@ class OneHotMaps:
         return self.fake(self.codes[rows])
 
     def tune(self, critic: Callable[[Tensor], Tensor], loss: AdversarialLoss, sampled: Tensor, rows: Tensor) -> None:
+        pass
+
+    def get_state(self) -> Tree:
+        return None
+
+    def set_state(self, state: Tree) -> None:
         pass
 
 
@@ -103,6 +116,15 @@ class DecodedImages:
             parameter.grad = gradient
             parameter.requires_grad_(False)
         self.optimizer.step()
+
+    def get_state(self) -> Tree:
+        optimizer = None if self.optimizer is None else self.optimizer.state_dict()
+        return {"vqvae": self.vqvae.state_dict(), "optimizer": optimizer}
+
+    def set_state(self, state: Tree) -> None:
+        self.vqvae.load_state_dict(state["vqvae"])
+        if self.optimizer is not None:
+            self.optimizer.load_state_dict(state["optimizer"])
 
     def _pixels(self, rows: Tensor) -> Tensor:
         return self.images[rows].float() / 127.5 - 1

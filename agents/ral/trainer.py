@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,7 @@ from agents.ral.policy_gradient import (
 )
 from agents.ral.rendering import Rendering
 from agents.ral.windows import Windows
+from agents.tree_file import Tree
 from gan_backbones import LOSSES
 from gan_backbones.prior import CodePrior
 
@@ -164,6 +166,25 @@ class RalTrainer:
         return RalStats(
             loss.item(), scores.mean().item(), real_scores.mean().item(), entropy.item(), divergence.item(), nll.item()
         )
+
+    def get_state(self) -> Tree:
+        """Everything that the next update depends on; :meth:`set_state` goes on from it exactly."""
+        parts = {name: part.state_dict() for name, part in self._parts().items()}
+        own = {"rendering": self.rendering.get_state(), "generator": self.generator.get_state()}
+        return parts | own | {"updates": self.updates, "scale": self._scale}
+
+    def set_state(self, state: Tree) -> None:
+        """Go on from what :meth:`get_state` of an equal trainer gave."""
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+        self.rendering.set_state(state["rendering"])
+        self.generator.set_state(state["generator"])
+        self.updates = state["updates"]
+        self._scale = None if state["scale"] is None else state["scale"].to(self.prior.device)
+
+    def _parts(self) -> dict[str, Any]:
+        networks = {"prior": self.prior, "critic": self.critic, "average": self.average}
+        return networks | {"policy_optimizer": self._policy_optimizer, "critic_optimizer": self._critic_optimizer}
 
     def _rows(self) -> Tensor:
         rows = torch.randint(len(self.codes), (self.options.batch_size,), generator=self.generator)

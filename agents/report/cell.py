@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.report.folder import RECORDS, SAMPLES, Run, read_json
+from agents.report.folder import RECORDS, SAMPLES, Run
+from gan_backbones.files import read_file, read_json
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _STARTING_RATES = ("lr_g", "lr_d")
@@ -58,7 +59,10 @@ def read_picture(run: Run) -> Picture | None:
     path = run.folder / SAMPLES
     if not path.is_file():
         return None
-    content = path.read_bytes()
+    try:
+        content = read_file(path)
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}") from None
     if not content.startswith(_PNG) or len(content) < 24:
         raise ValueError(f"{path} is not a PNG")
     width, height = struct.unpack(">II", content[16:24])

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from agents.decision import NOOP, ORACLE
 from agents.kinds import KINDS, LEARNED
+from gan_backbones.files import parse_json, read_file, read_json
 
 RESULTS, CELL, RECORDS, SAMPLES = "results.jsonl", "cell.json", "records.json", "samples.png"
 _TYPES: Mapping[str, tuple[type, ...]] = {
@@ -133,16 +134,6 @@ def read_comparison(folders: Sequence[Path]) -> Comparison:
     return Comparison(tables, tuple(sources), (*notices, *_gaps(tables)))
 
 
-def read_json(path: Path) -> Any:
-    """Content of a JSON file; raises ``ValueError`` in one line where it cannot be read."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"cannot read {path}: {error.strerror}") from None
-    except ValueError as error:
-        raise ValueError(f"{path} is not JSON: {error}") from None
-
-
 def _rescue_first(key: tuple[str, str]) -> tuple[str, bool, str]:
     return key[0], key[1] != "rescue", key[1]
 
@@ -168,7 +159,7 @@ def _rows(folder: Path, notices: list[str]) -> tuple[list[tuple[str, Any]], str]
         notices.append(f"{path} is missing: the comparison has not ended. The cells that are there were read instead.")
         return rows, hashlib.sha256(json.dumps([row for _, row in rows]).encode()).hexdigest()
     try:
-        content = path.read_bytes()
+        content = read_file(path)
         lines = content.decode().splitlines()
     except OSError as error:
         raise ValueError(f"cannot read {path}: {error.strerror}") from None
@@ -177,7 +168,7 @@ def _rows(folder: Path, notices: list[str]) -> tuple[list[tuple[str, Any]], str]
     rows = []
     for number, line in enumerate(lines, start=1):
         try:
-            rows.append((f"{path}:{number}", json.loads(line)))
+            rows.append((f"{path}:{number}", parse_json(line)))
         except ValueError:
             raise ValueError(f"{path}:{number} is not JSON") from None
     if not rows:

@@ -10,12 +10,13 @@ import os
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from gan_backbones.tensor_file import read_tensors, write_tensors
 
+_Made = TypeVar("_Made")
 _ENVIRONMENT_VARIABLE = "GANBALANCE_CACHE"
 
 
@@ -49,10 +50,16 @@ def save_entry(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mappin
 def load_entry(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
     """Read what `save_entry` wrote: (tensors, metadata), or None when there is no entry.
 
-    A damaged or unreadable entry also gives None, with a one-line warning; the caller computes it again.
+    A damaged or unreadable entry, or one with a number that is not finite, also gives None, with a one-line warning;
+    the caller computes it again.
     """
     try:
-        return read_tensors(path) if path.exists() else None
+        if not path.exists():
+            return None
+        tensors, metadata = read_tensors(path)
+        if not all(tensor.isfinite().all() for tensor in tensors.values()):
+            raise ValueError("a number in it is not finite")
+        return tensors, metadata
     except (OSError, ValueError) as error:
         one_line = " ".join(str(error).split())
         warnings.warn(f"cache entry {path} is damaged ({one_line}); computing it again", stacklevel=2)
@@ -60,15 +67,23 @@ def load_entry(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | N
 
 
 def load_or_compute(
-    path: Path, recipe: Mapping[str, Any], compute: Callable[[], Mapping[str, torch.Tensor]]
-) -> dict[str, torch.Tensor]:
-    """The entry at ``path`` if it was made by this ``recipe``; otherwise what ``compute`` gives, saved there.
+    path: Path,
+    recipe: Mapping[str, Any],
+    compute: Callable[[], Mapping[str, torch.Tensor]],
+    use: Callable[[dict[str, torch.Tensor]], _Made],
+) -> _Made:
+    """What ``use`` makes of the entry at ``path`` if it was made by this ``recipe``; else of what ``compute`` gives.
 
-    ``recipe``: all that the tensors depend on, JSON-able.
+    The latter is saved there. ``recipe``: all that the tensors depend on, JSON-able. ``use`` raises KeyError,
+    RuntimeError, TypeError or ValueError for tensors that it cannot do anything with; then they are computed again.
     """
     entry = load_entry(path)
     if entry is not None and entry[1] == recipe:
-        return entry[0]
+        try:
+            return use(entry[0])
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+            one_line = " ".join(str(error).split())
+            warnings.warn(f"cache entry {path} holds something else ({one_line}); computing it again", stacklevel=2)
     tensors = dict(compute())
     save_entry(path, tensors, recipe)
-    return tensors
+    return use(tensors)

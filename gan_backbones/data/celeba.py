@@ -52,16 +52,18 @@ def load_celeba(
         samples = torch.from_numpy(np.stack([images[row] for row in rows]))
         return labels | {"samples": samples, "skipped": torch.tensor(skipped)}
 
-    tensors = cache.load_or_compute(cache.cache_folder(cache_dir) / "data" / file, recipe, read)
-    labels = {name: values for name, values in tensors.items() if name not in ("samples", "skipped")}
-    return DataSet(
-        name=f"celeba:{argument}",
-        samples=tensors["samples"],
-        attributes=labels,
-        attribute_values=dict.fromkeys(labels, ("no", "yes")),
-        mixture=None,
-        skipped=int(tensors["skipped"]),
-    )
+    def use(tensors: dict[str, torch.Tensor]) -> DataSet:
+        labels = {name: values for name, values in tensors.items() if name not in ("samples", "skipped")}
+        return DataSet(
+            name=f"celeba:{argument}",
+            samples=tensors["samples"],
+            attributes=labels,
+            attribute_values=dict.fromkeys(labels, ("no", "yes")),
+            mixture=None,
+            skipped=int(tensors["skipped"]),
+        )
+
+    return cache.load_or_compute(cache.cache_folder(cache_dir) / "data" / file, recipe, read, use)
 
 
 def _open(root: Path) -> tuple[list[str], torch.Tensor, list[Path]]:

@@ -54,14 +54,16 @@ def load_faces(resolution: int | None, seed: int, count: int | None, cache_dir: 
         columns = {name: torch.from_numpy(labels[:, column].copy()) for column, name in enumerate(values)}
         return columns | {"samples": torch.from_numpy(render_faces(size, seed, number, progress=progress))}
 
-    tensors = cache.load_or_compute(path, recipe, draw)
-    return DataSet(
-        name="faces",
-        samples=tensors["samples"],
-        attributes={name: tensors[name] for name in values},
-        attribute_values=values,
-        mixture=None,
-    )
+    def use(tensors: dict[str, torch.Tensor]) -> DataSet:
+        return DataSet(
+            name="faces",
+            samples=tensors["samples"],
+            attributes={name: tensors[name] for name in values},
+            attribute_values=values,
+            mixture=None,
+        )
+
+    return cache.load_or_compute(path, recipe, draw, use)
 
 
 def render_faces(

@@ -14,6 +14,7 @@ from PIL import Image, ImageOps
 from tqdm import tqdm
 
 from gan_backbones.data.dataset import DataError, DataSet
+from gan_backbones.files import require_file
 
 RESOLUTIONS = (16, 32, 64, 128)
 _DEFAULT_RESOLUTION = 32
@@ -108,8 +109,9 @@ def find_images(root: Path) -> list[Path]:
 def read_image(path: Path, resolution: int) -> NDArray[np.uint8]:
     """The centred square of an image file, resized with antialiasing to uint8 (3, resolution, resolution) RGB.
 
-    Raises whatever Pillow raises on a damaged file or one above its size limit.
+    Raises OSError for what is no regular file, and whatever Pillow raises on a damaged one or one above its size limit.
     """
+    require_file(path)
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         with Image.open(path) as image:

@@ -121,14 +121,16 @@ def load_glyphs(
         columns = {name: torch.from_numpy(labels[:, column].copy()) for column, name in enumerate(_ATTRIBUTES)}
         return columns | {"samples": torch.from_numpy(images)}
 
-    tensors = cache.load_or_compute(cache.cache_folder(cache_dir) / "data" / file, recipe, draw)
-    return DataSet(
-        name="glyphs",
-        samples=tensors["samples"],
-        attributes={name: tensors[name] for name in _ATTRIBUTES},
-        attribute_values=_ATTRIBUTES,
-        mixture=None,
-    )
+    def use(tensors: dict[str, torch.Tensor]) -> DataSet:
+        return DataSet(
+            name="glyphs",
+            samples=tensors["samples"],
+            attributes={name: tensors[name] for name in _ATTRIBUTES},
+            attribute_values=_ATTRIBUTES,
+            mixture=None,
+        )
+
+    return cache.load_or_compute(cache.cache_folder(cache_dir) / "data" / file, recipe, draw, use)
 
 
 def sample_glyph(seed: int, index: int) -> Glyph:

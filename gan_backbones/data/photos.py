@@ -58,14 +58,16 @@ def load_photos(
             samples[index] = cut(photos[labels[index]], size, generator)
         return {"samples": torch.from_numpy(samples), "photo": torch.from_numpy(labels)}
 
-    tensors = cache.load_or_compute(cache.cache_folder(cache_dir) / "data" / file, recipe, draw)
-    return DataSet(
-        name="photos",
-        samples=tensors["samples"],
-        attributes={"photo": tensors["photo"]},
-        attribute_values={"photo": _PHOTOS},
-        mixture=None,
-    )
+    def use(tensors: dict[str, torch.Tensor]) -> DataSet:
+        return DataSet(
+            name="photos",
+            samples=tensors["samples"],
+            attributes={"photo": tensors["photo"]},
+            attribute_values={"photo": _PHOTOS},
+            mixture=None,
+        )
+
+    return cache.load_or_compute(cache.cache_folder(cache_dir) / "data" / file, recipe, draw, use)
 
 
 def _load_photos() -> list[Image.Image]:

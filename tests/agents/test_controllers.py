@@ -163,7 +163,7 @@ def test_apfl_counters_a_discriminator_that_wins():
     state = None
     for decision in range(2):
         action, state = apfl.predict(see(np.array([[1.0, 1.0], [-0.2, -0.2]]), np.zeros((2, 2))), state)
-        assert (state.decisions == decision).all()
+        assert (state["decisions"] == decision).all()
     winning, losing = action
     assert winning[0] > 0 > winning[1] and losing[0] < 0 < losing[1]
 

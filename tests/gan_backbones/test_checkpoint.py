@@ -81,6 +81,12 @@ def drop_tensor(path):
     write_tensors(path, dict(list(tensors.items())[1:]), metadata)
 
 
+def poison(path):
+    tensors, metadata = read_tensors(path)
+    next(iter(tensors.values())).view(-1)[0] = float("nan")
+    write_tensors(path, tensors, metadata)
+
+
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
@@ -97,6 +103,10 @@ def drop_tensor(path):
         (rewrite(sample_shape=[0, 16, 16]), "no sense"),
         (rewrite(surprise=1), "surprise"),
         (drop_tensor, "does not fit"),
+        (rewrite(options={"width": 10**9, "latent_size": 4}), "'"),  # without allocating it
+        (rewrite(latent_size=4.0), "no sense"),
+        (rewrite(notes=[1]), "notes must be"),
+        (poison, "not all finite"),
     ],
 )
 def test_a_bad_file_is_refused_with_its_reason(saved, damage, reason):

@@ -17,3 +17,10 @@ def test_the_digest_tells_tensors_apart():
     ]
     assert len(set(variants)) == len(variants)
     assert digest_tensors({"a": zeros, "b": zeros}) == digest_tensors({"b": zeros, "a": zeros})
+
+
+def test_a_single_number_may_have_any_stride():
+    strided = torch.arange(3.0, dtype=torch.float64).reshape(1, 3).t()[1:2]
+    assert strided.stride() == (1, 3) and digest_tensors({"a": strided.t()}) == digest_tensors(
+        {"a": torch.ones(1, 1).double()}
+    )

@@ -11,7 +11,11 @@ from gan_env.config import make_options
 
 BAD_VALUES = [
     ({"suite": "rings"}, "unknown suite 'rings'; known: ring, grid, faces"),
-    ({"suite": None}, "unknown suite None; known: ring"),
+    ({"suite": None}, "suite must be a string, not None"),
+    ({"loss": []}, r"loss must be a string, not \[\]"),
+    ({"cache_dir": 3}, "cache_dir must be a path, not 3"),
+    ({"batch_size": 10**30}, "batch_size must be 1,000,000,000 at most"),
+    ({"reward": "quality=1e308"}, "unknown reward .quality=1e308.; presets"),
     ({"action_type": "absolut"}, "unknown action type 'absolut'; known: discrete, multidiscrete, continuous, absolute"),
     ({"knobs": ("lr_g", "lr_d", "momentum")}, "unknown knob 'momentum'; known: lr_g, lr_d, fm_weight"),
     ({"knobs": ("lr_g",)}, "lr_d is missing"),

@@ -9,6 +9,8 @@ from types import ModuleType
 
 import pytest
 
+from agents import checkpoint
+from agents.checkpoint import Checkpoints
 from gan_env import SUITES, Suite, instances
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
@@ -54,3 +56,24 @@ def run_script(
         return 0
 
     return call
+
+
+@pytest.fixture
+def after_save(monkeypatch):
+    """``after_save(act)``: ``act(number, step)`` after every checkpoint, of which there are as many as possible."""
+    monkeypatch.setattr(checkpoint, "EVERY", 0.0)
+    monkeypatch.setattr(checkpoint, "LARGEST_SHARE", float("inf"))
+    whole, saves = Checkpoints.save, []
+
+    def after_save(act) -> None:
+        saves.clear()
+
+        def save(self, step, state):
+            path = whole(self, step, state)
+            saves.append(step)
+            act(len(saves), step)
+            return path
+
+        monkeypatch.setattr(Checkpoints, "save", save)
+
+    return after_save

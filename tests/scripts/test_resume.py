@@ -6,33 +6,7 @@ import signal
 import sys
 from pathlib import Path
 
-import pytest
-
-from agents import checkpoint
-from agents.checkpoint import Checkpoints
-
 BRIEF = ["--total-timesteps", "120", "--num-envs", "4", "--algo-options", "n_steps=5", "batch_size=10", "n_epochs=1"]
-
-
-@pytest.fixture
-def after_save(monkeypatch):
-    """``after_save(act)``: ``act(number, step)`` after every checkpoint, of which there are as many as possible."""
-    monkeypatch.setattr(checkpoint, "EVERY", 0.0)
-    monkeypatch.setattr(checkpoint, "LARGEST_SHARE", float("inf"))
-    whole, saves = Checkpoints.save, []
-
-    def after_save(act) -> None:
-        saves.clear()
-
-        def save(self, step, state):
-            path = whole(self, step, state)
-            saves.append(step)
-            act(len(saves), step)
-            return path
-
-        monkeypatch.setattr(Checkpoints, "save", save)
-
-    return after_save
 
 
 def test_signals_save_and_the_run_goes_on(

@@ -79,3 +79,22 @@ def test_the_folder_is_the_first_of_four(monkeypatch):
     monkeypatch.setenv("GANBALANCE_CACHE", "/chosen")
     assert cache.cache_folder() == Path("/chosen")
     assert cache.cache_folder(Path("/given")) == Path("/given")
+
+
+def test_an_entry_with_a_bad_number_is_not_used(entry):
+    cache.save_entry(entry, {"a": torch.tensor([1.0, float("nan")])}, METADATA)
+    with pytest.warns(UserWarning, match="not finite"):
+        assert cache.load_entry(entry) is None
+
+
+def test_an_entry_of_other_tensors_is_computed_again(entry):
+    """The recipe is right and the checksum, too; what is needed is not there."""
+
+    def load():
+        return cache.load_or_compute(entry, METADATA, lambda: {"c": torch.ones(2)}, lambda tensors: tensors["c"])
+
+    with pytest.warns(UserWarning, match="holds something else .*computing it again"):
+        assert torch.equal(load(), torch.ones(2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert torch.equal(load(), torch.ones(2))

@@ -1,0 +1,1 @@
+"""Garbage for everything that takes something from outside, a category a file."""
