@@ -163,6 +163,8 @@ def train(options: Options) -> None:
     names = ", ".join(dict.fromkeys(task.data for task in suite.all_tasks()))
     console.print(f"preparing {names} ...", highlight=False)
     training = PolicyTraining(options.algo, config, num_envs, options.seed, algorithm_options)
+    settings, every = training.settings(total_timesteps, preset.validations), options.checkpoint_every
+    checkpoints = Checkpoints(folder.path / "checkpoints", settings, every, growing=folder.growing)
     record = (
         provenance(options.device)
         | {"options": dataclasses.asdict(options), "total_timesteps": total_timesteps, "num_envs": num_envs}
@@ -176,11 +178,9 @@ def train(options: Options) -> None:
         f"{training.updates_per_step:g} updates; writing {folder.path} (tensorboard --logdir {folder.path})",
         highlight=False,
     )
-    settings, every = training.settings(total_timesteps, preset.validations), options.checkpoint_every
     with folder.hold(), Interruption() as interruption:
         if options.resume is not None:
             check_continuation(folder, record, console)
-        checkpoints = Checkpoints(folder.path / "checkpoints", settings, every, growing=folder.growing)
         try:
             learn_and_grade(options, training, folder, checkpoints, interruption, console)
         except KeyboardInterrupt:
