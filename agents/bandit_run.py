@@ -38,7 +38,8 @@ from gan_env.render import image_grid
 
 _PULLS, _NUM_ENVS = 20_000, 32
 _GAN_OPTIONS = {f"gan_{field.name}": field.name for field in dataclasses.fields(GanSizes)}
-_LEFT_OUT = ("backbone", "loss", "action_type", "knobs", "observation", "cluster")  # options of the other algorithms
+_LEFT_OUT = ("backbone", "loss", "action_type", "knobs", "observation", "cluster", "checkpoint_every")
+"""Options of the other algorithms."""
 _GRADES, _GRADE_IMAGES = 8, 256
 _TOP = 0.1
 _SHOWN = 64

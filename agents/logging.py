@@ -53,7 +53,7 @@ class RunWriter(KVWriter):
 class ProgressBar(BaseCallback):
     """Steps, time left, environment steps per second and GAN updates per second."""
 
-    def __init__(self, total_timesteps: int, updates_per_step: int, *, enabled: bool) -> None:
+    def __init__(self, total_timesteps: int, updates_per_step: float, enabled: bool) -> None:
         super().__init__()
         self._bar = tqdm(
             total=total_timesteps, unit="step", disable=None if enabled else True, dynamic_ncols=True, desc="training"

@@ -9,7 +9,7 @@ import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,16 @@ class RunFolder:
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write ``content`` as ``name``, atomically."""
         write_atomically(self.path / name, (json.dumps(content, indent=2, default=str) + "\n").encode())
+
+    def note_continuation(self, record: Mapping[str, Any], say: Callable[[str], None]) -> None:
+        """Add ``record``, the :func:`provenance` of a later call among it, to ``config.json`` under ``continued``.
+
+        ``say`` is told where it is of another version of this program.
+        """
+        config = self.read_json("config.json")
+        if record["git_commit"] != config.get("git_commit"):
+            say(f"{self.path} was begun by another version of this program; see its config.json")
+        self.write_json("config.json", config | {"continued": [*config.get("continued", ()), record]})
 
     def append_stats(self, row: Mapping[str, Any]) -> None:
         """Add one line to ``stats.jsonl``."""

@@ -257,43 +257,36 @@ class BalanceCore:
         return self.population.sample(count, self._latents[:, :count])[row].cpu()
 
     def get_state(self) -> dict[str, Any]:
-        """A copy of everything in mid-episode, as a tree of plain values, arrays and tensors; :meth:`set_state`
-        continues from it exactly."""
-        seen = {"low": self.observer.seen_low.clone(), "high": self.observer.seen_high.clone()}
+        """Everything in mid-episode, copied: plain values, arrays and tensors. :meth:`set_state` continues exactly."""
         return {name: copy.deepcopy(getattr(self, name)) for name in _ROWS} | {
             "instances": [None if one is None else dataclasses.asdict(one) for one in self.instances],
             "measurement": dataclasses.asdict(self._measurement),
             "population": self.population.state_dict(),
             "observer": self.observer.vector.clone(),
-            "seen": seen,
+            "seen": [self.observer.seen_low.clone(), self.observer.seen_high.clone()],
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Continue from a state that :meth:`get_state` of an environment with equal options returned."""
         self.instances = [None if one is None else GanInstance(**one) for one in state["instances"]]
-        names = {instance.data for instance in self.instances if instance is not None}
-        known = {data.fingerprint: data for data in map(self._load, names)}
+        known = {data.fingerprint: data for data in map(self._load, {one.data for one in self.instances if one})}
         self.population.load_state_dict(state["population"], known)
-        own = on_device(self.device, {name: state[name] for name in (*_ROWS, "measurement", "seen")})
         for name in _ROWS:
-            setattr(self, name, own[name])
-        measurement = own["measurement"]
+            setattr(self, name, on_device(self.device, state[name]))
+        measurement = on_device(self.device, state["measurement"])
         self._measurement = Measurement(**measurement | {"stats": TrainStats(**measurement["stats"])})
         self.observer.vector.copy_(state["observer"])
-        self.observer.seen_low, self.observer.seen_high = own["seen"]["low"], own["seen"]["high"]
+        self.observer.seen_low, self.observer.seen_high = (on_device(self.device, one) for one in state["seen"])
         self._show({})
 
     def copy_rows(self, sources: Sequence[int], targets: Sequence[int]) -> None:
         """Make each of ``targets`` go on exactly as the row of ``sources`` at its place, random numbers included."""
-        order = list(range(self.size))
-        for source, target in zip(sources, targets, strict=True):
-            order[target] = source
+        moved = dict(zip(targets, sources, strict=True))
+        order = [moved.get(row, row) for row in range(self.size)]
         state = self.get_state()
-        population = state["population"]
-        state["population"] = take_rows({name: part for name, part in population.items() if name != "tensors"}, order)
-        state["population"]["tensors"] = [take_rows(tensor, order) for tensor in population["tensors"]]
-        for name in (*_ROWS, "instances", "measurement", "observer"):
-            state[name] = take_rows(state[name], order)
+        tensors = [take_rows(tensor, order) for tensor in state["population"].pop("tensors")]
+        state |= {name: take_rows(part, order) for name, part in state.items() if name != "seen"}
+        state["population"]["tensors"] = tensors
         self.set_state(state)
 
     def close(self) -> None:

@@ -45,7 +45,7 @@ from agents.methods import METHODS, TABLES, Context, default_budget, find_method
 from agents.processes import OnStep, run_jobs
 from agents.retries import run_tasks
 from agents.run_folder import RunFolder, hold, provenance
-from gan_backbones.files import read_json, write_atomically
+from gan_backbones.files import read_json
 from gan_backbones.threads import available_cores
 from gan_env import get_suite
 from gan_env.quality import cached_data, make_grader, make_proxy
@@ -204,11 +204,9 @@ def run_folder(run: Path, options: Options, console: Console) -> Iterator[None]:
         for name in FIXED:
             if (begun := config["options"].get(name)) != given[name]:
                 raise ValueError(f"{run} was begun with --{name} {begun}, not {given[name]}; name another --run-dir")
-        if here["git_commit"] != config.get("git_commit"):
-            console.print(f"{run} was begun by another version of this program; see its config.json", style="yellow")
         if config != here | {"options": given}:
-            config.setdefault("continued", []).append(here | {"options": given})
-            write_atomically(record, (json.dumps(config, indent=2) + "\n").encode())
+            again = here | {"options": given}
+            RunFolder.existing(run).note_continuation(again, lambda text: console.print(text, style="yellow"))
         yield
 
 

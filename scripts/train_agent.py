@@ -178,6 +178,8 @@ def train(options: Options, shards: Shards = PROCESSES) -> None:
     names = ", ".join(dict.fromkeys(task.data for task in suite.all_tasks()))
     console.print(f"preparing {names} ...", highlight=False)
     training = PolicyTraining(options.algo, config, num_envs, options.seed, algorithm_options, shards)
+    settings, every = training.settings(total_timesteps, preset.validations), options.checkpoint_every
+    checkpoints = Checkpoints(folder.path / "checkpoints", settings, every, growing=folder.growing)
     record = (
         provenance(options.device)
         | {"options": dataclasses.asdict(options), "total_timesteps": total_timesteps, "num_envs": num_envs}
@@ -186,30 +188,27 @@ def train(options: Options, shards: Shards = PROCESSES) -> None:
     if options.resume is None:
         folder.create()
         folder.write_json("config.json", record)
-    else:
-        note_continuation(folder, record, console)
     console.print(
         f"{options.algo} on {suite.name}: {num_envs} GANs at once, {total_timesteps} steps of "
         f"{training.updates_per_step:g} updates; writing {folder.path} (tensorboard --logdir {folder.path})",
         highlight=False,
     )
-    settings = training.settings(total_timesteps, preset.validations)
     with folder.hold(), Interruption() as interruption:
-        every = options.checkpoint_every
-        checkpoints = Checkpoints(folder.path / "checkpoints", settings, every, growing=folder.growing)
+        if options.resume is not None:
+            check_continuation(folder, record, console)
         try:
             learn_and_grade(options, training, folder, checkpoints, interruption, console)
             if isinstance(shards, Workers):
                 tell_losses(shards, training, folder, console)
         except KeyboardInterrupt:
-            again = f"python {sys.argv[0]} --resume {folder.path}"
-            console.print(f"stopped; go on with: {again}", highlight=False, soft_wrap=True)
+            again = f"stopped; go on with: python {sys.argv[0]} --resume {folder.path}"
+            console.print(again, highlight=False, soft_wrap=True)
             raise
     training.close()
 
 
-def note_continuation(folder: RunFolder, record: Mapping[str, Any], console: Console) -> None:
-    """Add to ``config.json`` that the run goes on. Raises ``ValueError`` where it would go on differently."""
+def check_continuation(folder: RunFolder, record: Mapping[str, Any], console: Console) -> None:
+    """Note in ``config.json`` that the run goes on. Raises ``ValueError`` where it would go on differently."""
     begun, now = folder.read_json("config.json"), json.loads(json.dumps(record, default=str))
 
     def decisive(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -224,12 +223,8 @@ def note_continuation(folder: RunFolder, record: Mapping[str, Any], console: Con
             f"this program's defaults are no longer those that {folder.path} was begun with ({', '.join(changed)}); "
             f"go on with its version {begun.get('git_commit')}, or begin another run"
         )
-    if begun.get("git_commit") != now["git_commit"]:
-        console.print(
-            f"{folder.path} was begun by another version of this program; see its config.json", style="yellow"
-        )
     again = {name: now[name] for name in ("command", "python", "versions", "git_commit", "hardware")}
-    folder.write_json("config.json", begun | {"continued": [*begun.get("continued", ()), again]})
+    folder.note_continuation(again, lambda text: console.print(text, style="yellow"))
 
 
 def learn_and_grade(
@@ -252,10 +247,7 @@ def learn_and_grade(
         total_timesteps,
         validations,
         folder.path / "policy.zip",
-        callbacks=[
-            ProgressBar(total_timesteps, training.updates_per_step, enabled=options.progress),
-            GanLogger(writer),
-        ],
+        callbacks=[ProgressBar(total_timesteps, training.updates_per_step, options.progress), GanLogger(writer)],
         outputs=[RunWriter(writer, folder)],
         checkpoints=checkpoints,
         saved=saved,
@@ -281,8 +273,7 @@ def learn_and_grade(
     folder.write_json(EVALUATION, evaluation_json(suite.name, metric, test, summaries))
     checkpoints.clear()
     console.print(comparison_table(options.algo, suite.name, metric, summaries, grades))
-    warning = one_sided_warning(options.algo, records[options.algo], evaluator.config.knobs)
-    if warning:
+    if warning := one_sided_warning(options.algo, records[options.algo], evaluator.config.knobs):
         console.print(warning, style="yellow", highlight=False)
     minutes, seconds = divmod(round(time.monotonic() - started), 60)
     console.print(f"done in {minutes} min {seconds} s; {folder.path / EVALUATION} holds every number", highlight=False)
