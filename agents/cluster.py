@@ -9,6 +9,7 @@ import contextlib
 import logging
 import math
 import os
+import socket
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +25,8 @@ from gan_env.shards import LostShardError
 LOCAL = "local"
 """Address of a cluster of this machine alone, for as long as the program runs."""
 LOOPBACK = "127.0.0.1"
+_KNOCK_SECONDS = 5.0
+"""For a cluster's first answer."""
 _ROOM_SECONDS = 10.0
 """What a worker that has died had is given back within so many seconds."""
 _START_SECONDS = 300.0
@@ -60,6 +63,8 @@ def connected(address: str | None) -> Iterator[Cluster | None]:
     own: dict[str, Any] = {}
     if address == LOCAL:
         own = {"num_cpus": available_cores(), "include_dashboard": False, "_node_ip_address": LOOPBACK}
+    elif address != "auto":
+        _knock(address)
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **own)
     except Exception as error:  # Ray has no one class of its own for this
@@ -71,6 +76,17 @@ def connected(address: str | None) -> Iterator[Cluster | None]:
         yield Cluster(ray)
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Raise ``ValueError`` where nobody answers; Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        raise ValueError(f"--cluster takes local, auto or HOST:PORT, not {address!r}")
+    try:
+        socket.create_connection((host, int(port)), timeout=_KNOCK_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise ValueError(f"--cluster {address}: no Ray cluster answers: {error}") from None
 
 
 class Cluster:
