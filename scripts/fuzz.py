@@ -77,7 +77,11 @@ class Options:
 
 
 def main() -> None:
-    sys.exit(0 if fuzz(tyro.cli(Options, description=__doc__)) else 1)
+    options = tyro.cli(Options, description=__doc__)
+    with tempfile.TemporaryDirectory(prefix="fuzz-cache-") as cache:
+        os.environ["GANBALANCE_CACHE"] = cache
+        handled = fuzz(options)
+    sys.exit(0 if handled else 1)
 
 
 def fuzz(options: Options) -> bool:
@@ -157,5 +161,4 @@ def _table(outcomes: dict[str, collections.Counter[str]]) -> Table:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("GANBALANCE_CACHE", tempfile.mkdtemp(prefix="fuzz-cache-"))
     fail_in_one_line(main)
