@@ -15,7 +15,7 @@ from rich.console import Console
 
 from agents.checkpoint import Checkpoints
 from agents.interruption import Interruption
-from agents.run_folder import RunFolder
+from agents.run_folder import PROVENANCE, RunFolder
 
 FREE = ("checkpoint_every", "progress", "resume", "run_dir")
 """Options that may differ when a run goes on."""
@@ -94,35 +94,39 @@ def folder_of(options: ResumableOptions, default: Path, console: Console, last: 
         return RunFolder(options.run_dir or default)
     folder = RunFolder.existing(options.resume)
     if (folder.path / last).is_file():
-        console.print(f"{folder.path} is finished; {last} holds all of it", markup=False, highlight=False)
+        console.print(f"{folder.path} is finished; its {last} holds every number", markup=False, highlight=False)
         return None
     return folder
 
 
 @contextlib.contextmanager
 def going_on(
-    folder: RunFolder, options: ResumableOptions, record: Mapping[str, Any], console: Console
+    folder: RunFolder,
+    options: ResumableOptions,
+    record: Mapping[str, Any],
+    console: Console,
+    settings: Mapping[str, Any] | None = None,
 ) -> Iterator[tuple[Checkpoints, Interruption]]:
     """Hold the folder while a run that begins or goes on is in it; gives its checkpoints, gone after a good end.
 
-    ``record`` is what ``config.json`` is to hold; where the run goes on, what has changed is added. A run that is
-    stopped by a signal says how to go on.
+    ``record``, a :func:`~agents.run_folder.provenance` among it, is what ``config.json`` is to hold; where the run goes
+    on, what has changed is added. ``settings`` is what checkpoints must agree with, by default the options. A run that
+    is stopped by a signal says how to go on. Raises ``ValueError`` where it would go on differently.
     """
+    if settings is None:
+        settings = {name: value for name, value in dataclasses.asdict(options).items() if name not in FREE}  # type: ignore[call-overload]
+    place, every = folder.path / "checkpoints", options.checkpoint_every
+    checkpoints = Checkpoints(place, settings, every, growing=folder.growing)
     if options.resume is None:
         folder.create()
         folder.write_json(CONFIG, record)
-    else:
-        begun, now = folder.read_json(CONFIG), json.loads(json.dumps(record, default=str))
-        if begun.get("git_commit") != now.get("git_commit"):
-            told = f"{folder.path} was begun by another version of this program; see its {CONFIG}"
-            console.print(told, style="yellow", markup=False, highlight=False)
-        again = {name: now.get(name) for name in ("command", "python", "versions", "git_commit", "hardware")}
-        folder.write_json(CONFIG, begun | {"continued": [*begun.get("continued", ()), again]})
-    settings = {name: value for name, value in dataclasses.asdict(options).items() if name not in FREE}  # type: ignore[call-overload]
     with folder.hold(), Interruption() as interruption:
-        checkpoints = Checkpoints(
-            folder.path / "checkpoints", settings, options.checkpoint_every, growing=folder.growing
-        )
+        if options.resume is not None:
+            _check(folder, record)
+            again = {name: value for name, value in record.items() if name in PROVENANCE}
+            folder.note_continuation(
+                again, lambda text: console.print(text, style="yellow", markup=False, highlight=False)
+            )
         try:
             yield checkpoints, interruption
         except KeyboardInterrupt:
@@ -130,3 +134,23 @@ def going_on(
             console.print(again_by, markup=False, highlight=False, soft_wrap=True)
             raise
         checkpoints.clear()
+
+
+def _check(folder: RunFolder, record: Mapping[str, Any]) -> None:
+    """Raise ``ValueError`` where what options do not say is another than when the run was begun."""
+    begun, now = folder.read_json(CONFIG), json.loads(json.dumps(dict(record), default=str))
+    names = [name for name in now if name not in (*PROVENANCE, "options")]
+    missing = [name for name in names if name not in begun]
+    if missing:
+        script = Path(sys.argv[0]).name
+        raise ValueError(f"{folder.path} is no run folder of {script}: its {CONFIG} has no {missing[0]}")
+    changed = [name for name in names if _decisive(begun[name]) != _decisive(now[name])]
+    if changed:
+        raise ValueError(
+            f"this program's defaults are no longer those that {folder.path} was begun with ({', '.join(changed)}); "
+            f"go on with its version {begun.get('git_commit')}, or begin another run"
+        )
+
+
+def _decisive(value: Any) -> Any:
+    return {name: part for name, part in value.items() if name not in FREE} if isinstance(value, dict) else value

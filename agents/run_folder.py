@@ -111,6 +111,9 @@ def hold(path: Path) -> Iterator[None]:
         yield
 
 
+PROVENANCE = ("command", "python", "versions", "git_commit", "hardware")
+
+
 def provenance(device: str) -> dict[str, Any]:
     """What ran: command, package versions, git commit (``-dirty`` where files differed from it) and hardware."""
     return {

@@ -6,8 +6,6 @@ Example: python scripts/train_agent.py --algo dqn --suite ring
 from __future__ import annotations
 
 import dataclasses
-import json
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import tyro
 from rich.console import Console
 from torch.utils.tensorboard.writer import SummaryWriter
 from tqdm import tqdm
@@ -32,10 +29,11 @@ from agents.logging import GanLogger, ProgressBar, RunWriter
 from agents.predictors import NoopPredictor, Predictor, RandomPredictor
 from agents.presets import ALGORITHMS, get_preset
 from agents.report import comparison_table, evaluation_json, one_sided_warning
+from agents.resuming import CONFIG, EVALUATION, folder_of, going_on, parse_options
 from agents.run_folder import RunFolder, provenance
 from agents.sb3 import check_action_type
 from agents.statistics import Summary, summarise
-from agents.training import OF_THE_MACHINE, PolicyTraining
+from agents.training import PolicyTraining
 from agents.workers import Workers
 from gan_backbones.threads import available_cores
 from gan_env import ActionCodec, EnvConfig, GanInstance, get_suite
@@ -97,30 +95,16 @@ class Options:
     """Print every name that the options take, and stop."""
 
 
-EVALUATION = "evaluation.json"
-"""A run that holds it is finished."""
-FREE = ("checkpoint_every", "list", "progress", "resume")
-"""Options that may differ when a run goes on."""
-
-
 def main() -> None:
-    options = tyro.cli(Options, description=__doc__)
+    options = parse_options(Options, __doc__)
     if options.list:
         print_known()
-    elif options.resume is not None:
-        begun = begun_with(options.resume)
-        given = tyro.cli(Options, description=__doc__, default=begun)
-        for name in sorted(set(Options.__dataclass_fields__) - set(FREE)):
-            if (wanted := getattr(given, name)) != (before := getattr(begun, name)):
-                raise ValueError(
-                    f"{options.resume} was begun with --{name.replace('_', '-')} {before}, not {wanted}; "
-                    "leave the option out beside --resume, or begin another run"
-                )
-        train_where(given)
-    elif options.algo == "bandit":
+    elif options.algo != "bandit":
+        train_where(options)
+    elif options.resume is None:
         train_bandit(dataclasses.asdict(options))
     else:
-        train_where(options)
+        raise ValueError("a run of --algo bandit cannot go on; it takes minutes and gives the same from the beginning")
 
 
 def train_where(options: Options) -> None:
@@ -131,24 +115,6 @@ def train_where(options: Options) -> None:
         else:
             with cluster.shards() as workers:
                 train(options, workers)
-
-
-def begun_with(path: Path) -> Options:
-    """The options of the run in the folder ``path``."""
-    content = RunFolder.existing(path).read_json("config.json")
-    try:
-        content["environment"]["workers"]
-        given = {name: value for name, value in content["options"].items() if name not in FREE}
-        for name in ("data_dir", "cache_dir"):
-            given[name] = None if given[name] is None else Path(given[name])
-        for name in ("env", "algo_options"):
-            given[name] = tuple(given[name])
-        options = Options(**given | {"run_dir": path, "resume": path})
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} is no run folder of train_agent.py: {type(error).__name__}: {error}") from None
-    if options.algo == "bandit":
-        raise ValueError("a run of --algo bandit cannot go on; it takes minutes and gives the same from the beginning")
-    return options
 
 
 def train(options: Options, shards: Shards = PROCESSES) -> None:
@@ -164,67 +130,41 @@ def train(options: Options, shards: Shards = PROCESSES) -> None:
     check_action_type(options.algo, config.action_type)
     algorithm_options = dict(preset.algorithm) | parse_overrides(options.algo_options, "--algo-options")
 
-    if options.resume is None:
-        name = f"{options.suite}-{options.algo}-{options.seed}-{datetime.now():%Y%m%d-%H%M%S}"
-        folder = RunFolder(options.run_dir or Path("runs") / name)
-    else:
-        folder = RunFolder.existing(options.resume)
-        if (folder.path / EVALUATION).is_file():
-            console.print(f"{folder.path} is finished; its {EVALUATION} holds every number", highlight=False)
-            return
-        workers = folder.read_json("config.json")["environment"]["workers"]
-        config = dataclasses.replace(config, workers=workers)  # whatever this machine has now
+    name = f"{options.suite}-{options.algo}-{options.seed}-{datetime.now():%Y%m%d-%H%M%S}"
+    folder = folder_of(options, Path("runs") / name, console)
+    if folder is None:
+        return
+    if options.resume is not None:
+        config = dataclasses.replace(config, workers=workers_of(folder))  # whatever this machine has now
     suite = config.resolved_suite()
     names = ", ".join(dict.fromkeys(task.data for task in suite.all_tasks()))
     console.print(f"preparing {names} ...", highlight=False)
     training = PolicyTraining(options.algo, config, num_envs, options.seed, algorithm_options, shards)
-    settings, every = training.settings(total_timesteps, preset.validations), options.checkpoint_every
-    checkpoints = Checkpoints(folder.path / "checkpoints", settings, every, growing=folder.growing)
     record = (
         provenance(options.device)
         | {"options": dataclasses.asdict(options), "total_timesteps": total_timesteps, "num_envs": num_envs}
         | {"environment": dataclasses.asdict(config), "algorithm": algorithm_options, "suite_settings": vars(suite)}
     )
-    if options.resume is None:
-        folder.create()
-        folder.write_json("config.json", record)
     console.print(
         f"{options.algo} on {suite.name}: {num_envs} GANs at once, {total_timesteps} steps of "
         f"{training.updates_per_step:g} updates; writing {folder.path} (tensorboard --logdir {folder.path})",
         highlight=False,
     )
-    with folder.hold(), Interruption() as interruption:
-        if options.resume is not None:
-            check_continuation(folder, record, console)
-        try:
-            learn_and_grade(options, training, folder, checkpoints, interruption, console)
-            if isinstance(shards, Workers):
-                tell_losses(shards, training, folder, console)
-        except KeyboardInterrupt:
-            again = f"stopped; go on with: python {sys.argv[0]} --resume {folder.path}"
-            console.print(again, highlight=False, soft_wrap=True)
-            raise
+    settings = training.settings(total_timesteps, preset.validations)
+    with going_on(folder, options, record, console, settings) as (checkpoints, interruption):
+        learn_and_grade(options, training, folder, checkpoints, interruption, console)
+        if isinstance(shards, Workers):
+            tell_losses(shards, training, folder, console)
     training.close()
 
 
-def check_continuation(folder: RunFolder, record: Mapping[str, Any], console: Console) -> None:
-    """Note in ``config.json`` that the run goes on. Raises ``ValueError`` where it would go on differently."""
-    begun, now = folder.read_json("config.json"), json.loads(json.dumps(record, default=str))
-
-    def decisive(record: Mapping[str, Any]) -> dict[str, Any]:
-        environment = {name: value for name, value in record["environment"].items() if name not in OF_THE_MACHINE}
-        others = ("total_timesteps", "num_envs", "algorithm", "suite_settings")
-        return {"environment": environment} | {name: record.get(name) for name in others}
-
-    before, after = decisive(begun), decisive(now)
-    changed = [name for name in after if before[name] != after[name]]
-    if changed:
-        raise ValueError(
-            f"this program's defaults are no longer those that {folder.path} was begun with ({', '.join(changed)}); "
-            f"go on with its version {begun.get('git_commit')}, or begin another run"
-        )
-    again = {name: now[name] for name in ("command", "python", "versions", "git_commit", "hardware")}
-    folder.note_continuation(again, lambda text: console.print(text, style="yellow"))
+def workers_of(folder: RunFolder) -> int | None:
+    """The processes that a run was begun with. Raises ``ValueError`` for a folder of another kind."""
+    try:
+        workers: int | None = folder.read_json(CONFIG)["environment"]["workers"]
+    except (KeyError, TypeError):
+        raise ValueError(f"{folder.path} is no run folder of train_agent.py: it tells of no environment") from None
+    return workers
 
 
 def learn_and_grade(
@@ -271,7 +211,6 @@ def learn_and_grade(
     record_hyperparameters(writer, options, checkpoints.settings["algorithm options"], summaries, chosen.iqm)
     writer.close()
     folder.write_json(EVALUATION, evaluation_json(suite.name, metric, test, summaries))
-    checkpoints.clear()
     console.print(comparison_table(options.algo, suite.name, metric, summaries, grades))
     if warning := one_sided_warning(options.algo, records[options.algo], evaluator.config.knobs):
         console.print(warning, style="yellow", highlight=False)

@@ -57,7 +57,7 @@ def test_a_wrong_resume_is_one_line_and_status_2(tiny_suite, run_script, after_s
     assert run_script("train_agent", *arguments) == 130
     (tmp_path / "bandit").mkdir()
     config = json.loads((tmp_path / "run" / "config.json").read_text())
-    for name, change in (("bandit", {"options": config["options"] | {"algo": "bandit"}}), ("other", {"options": {}})):
+    for name, change in (("bandit", {"options": config["options"] | {"algo": "bandit"}}), ("other", {"options": {"strange": 1}})):
         (tmp_path / name).mkdir(exist_ok=True)
         (tmp_path / name / "config.json").write_text(json.dumps(config | change))
     (tmp_path / "changed").mkdir()
