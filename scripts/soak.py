@@ -98,6 +98,7 @@ class Meter:
             "megabytes_per_10000_steps": slope,
             "megabytes": [float(megabytes[0]), float(megabytes[-1]), float(megabytes.max())],
             "files": [int(files[0]), int(files[-1])],
+            "series": [[step, round(one, 2)] for step, one in zip(self.steps, self.megabytes, strict=True)],
             "passed": slope <= limit_mb and grown <= 0,
         }
 
