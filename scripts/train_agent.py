@@ -252,7 +252,8 @@ def env_options(options: Options, preset: Mapping[str, Any]) -> dict[str, Any]:
         "cache_dir": options.cache_dir and options.cache_dir.absolute(),
         "progress": options.progress,
         "action_type": action_type,
-        "workers": available_cores() if options.device == "cpu" else None,  # a run that goes on keeps its processes
+        # A run that goes on keeps its processes; how many a cluster has, it says itself.
+        "workers": available_cores() if options.device == "cpu" and options.cluster is None else None,
     }
     others = parse_overrides(options.env, "--env")
     unknown = sorted(set(others) - set(EnvConfig.__dataclass_fields__))

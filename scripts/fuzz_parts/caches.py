@@ -39,6 +39,8 @@ class Caches:
         labels = {"kind": torch.arange(12) % 3}
         data = DataSet("noise", pixels, labels, {"kind": ("a", "b", "c")}, None)
         student = ProxyExtractor.empty().eval()
+        for value in student.state_dict().values():
+            value.fill_(1)  # an empty one holds whatever lay in memory
 
         def proxy() -> list[torch.Tensor]:
             with mock.patch.object(references, "distil_proxy", return_value=student):
