@@ -57,9 +57,10 @@ def test_a_wrong_resume_is_one_line_and_status_2(tiny_suite, run_script, after_s
     assert run_script("train_agent", *arguments) == 130
     (tmp_path / "bandit").mkdir()
     config = json.loads((tmp_path / "run" / "config.json").read_text())
-    for name, change in (("bandit", {"options": config["options"] | {"algo": "bandit"}}), ("other", {"options": {"strange": 1}})):
+    changes = {"bandit": config["options"] | {"algo": "bandit"}, "other": {"strange": 1}}
+    for name, options in changes.items():
         (tmp_path / name).mkdir(exist_ok=True)
-        (tmp_path / name / "config.json").write_text(json.dumps(config | change))
+        (tmp_path / name / "config.json").write_text(json.dumps(config | {"options": options}))
     (tmp_path / "changed").mkdir()
     (tmp_path / "changed" / "config.json").write_text(json.dumps(config | {"algorithm": {"n_steps": 6}}))
     capsys.readouterr()
