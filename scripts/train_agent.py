@@ -50,7 +50,7 @@ class Options:
     suite: str = "faces"
     """Distribution of GAN training problems; --list names all."""
     backbone: str | None = None
-    """Another generator/discriminator pair than the suite's."""
+    """Another generator/discriminator pair than the suite's, which on a GPU is mspg for images."""
     data: str | None = None
     """Another data set than the suite's, folder:PATH for your own images, or several as NAME+NAME; --list names all."""
     data_dir: Path | None = None
@@ -93,6 +93,10 @@ class Options:
     """Show progress bars."""
     list: bool = False
     """Print every name that the options take, and stop."""
+
+
+GPU_BACKBONE = "mspg"
+"""Of images, where the suite's small pair would leave a GPU idle."""
 
 
 def main() -> None:
@@ -255,6 +259,8 @@ def env_options(options: Options, preset: Mapping[str, Any]) -> dict[str, Any]:
         # A run that goes on keeps its processes; how many a cluster has, it says itself.
         "workers": available_cores() if options.device == "cpu" and options.cluster is None else None,
     }
+    if options.device.startswith("cuda") and all(task.resolution for task in get_suite(options.suite).all_tasks()):
+        fixed["backbone"] = GPU_BACKBONE
     others = parse_overrides(options.env, "--env")
     unknown = sorted(set(others) - set(EnvConfig.__dataclass_fields__))
     if unknown:

@@ -137,3 +137,18 @@ def test_a_run_on_a_cluster_gives_the_same_and_reports_what_it_lost(
     assert none == {"workers": 0, "training_episodes": 0, "evaluations": 0}
     assert some["workers"] == 1 and some["training_episodes"] + some["evaluations"] > 0
     assert "1 workers were lost" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("given", "backbone"),
+    [
+        ({"device": "cuda"}, "mspg"),
+        ({"device": "cuda:1", "backbone": "dcgan"}, "dcgan"),
+        ({"device": "cuda", "suite": "ring"}, None),
+        ({"device": "cuda", "suite": "varied"}, None),
+        ({}, None),
+    ],
+)
+def test_images_have_another_backbone_on_a_gpu(load_script, given, backbone) -> None:
+    script = load_script("train_agent")
+    assert script.env_options(script.Options(**given), {}).get("backbone") == backbone
