@@ -58,10 +58,14 @@ def load_checkpoints(task: Task, gans: int, seed: int, *, progress: bool = True)
     counts = (gans, seed, task.proxy_samples, JUDGE_IMAGES, task.grade_samples)
     recipe = {"version": VERSION, "data": data.fingerprint, "plan": repr((network, counts, AGES, _ANY, _TUNED))}
     path = cache_folder() / "metrics" / f"checkpoints-{task.data}-{task.resolution}-{gans}-{seed}.safetensors"
-    tensors = load_or_compute(path, recipe, lambda: _compute(task, data, gans, seed, progress))
-    verdicts = {name[len(_VERDICT) :]: values for name, values in tensors.items() if name.startswith(_VERDICT)}
-    tuned = (torch.arange(gans) >= gans // 2).repeat(len(AGES))
-    return Checkpoints(tensors["images"], tensors["finite"].bool(), tensors["rates"], tensors["ages"], tuned, verdicts)
+
+    def use(tensors: dict[str, Tensor]) -> Checkpoints:
+        verdicts = {name[len(_VERDICT) :]: values for name, values in tensors.items() if name.startswith(_VERDICT)}
+        tuned = (torch.arange(gans) >= gans // 2).repeat(len(AGES))
+        images, finite, rates, ages = (tensors[name] for name in ("images", "finite", "rates", "ages"))
+        return Checkpoints(images, finite.bool(), rates, ages, tuned, verdicts)
+
+    return load_or_compute(path, recipe, lambda: _compute(task, data, gans, seed, progress), use)
 
 
 def _compute(task: Task, data: DataSet, gans: int, seed: int, progress: bool) -> dict[str, Tensor]:
