@@ -89,6 +89,15 @@ def _dqn(**changes: Any) -> Mapping[str, Any]:
     } | changes
 
 
+_LONG: Mapping[str, Any] = {
+    "learning_rate": "lin_1e-3",
+    "buffer_size": 400_000,
+    "exploration_fraction": 0.3,
+    "exploration_final_eps": 0.02,
+}
+"""Much is tried first, and the policy comes to rest: docs/results/README.md tells what shorter runs gave."""
+
+
 def _ppo(**changes: Any) -> Mapping[str, Any]:
     return {
         "learning_rate": 5e-4,
@@ -103,7 +112,7 @@ def _ppo(**changes: Any) -> Mapping[str, Any]:
 
 
 PRESETS: Mapping[tuple[str, str], Preset] = {
-    ("dqn", "ring"): Preset(22_400, 64, 4, _ENV, _dqn()),
+    ("dqn", "ring"): Preset(64_000, 64, 4, _ENV, _dqn(**_LONG)),
     ("ppo", "ring"): Preset(28_288, 64, 4, _ENV, _ppo(n_steps=13, batch_size=208, learning_rate=1e-3)),
     ("dqn", "faces"): Preset(16_000, 32, 3, _ENV, _dqn()),
     ("ppo", "faces"): Preset(28_800, 32, 3, _ENV, _ppo(learning_rate="lin_7e-4")),
