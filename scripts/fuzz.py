@@ -100,7 +100,9 @@ def fuzz(options: Options) -> bool:
             category: Category = CATEGORIES[name][0](Path(folder))
             for number in numbers:
                 case = category.case(random.Random(f"{options.seed} {name} {number}"))
-                faulthandler.dump_traceback_later(2 * options.seconds, exit=True)  # for what no alarm can stop
+                faulthandler.dump_traceback_later(
+                    2 * options.seconds, exit=True, file=sys.__stderr__
+                )  # no alarm stops C
                 verdict = judge(case, options.seconds)
                 faulthandler.cancel_dump_traceback_later()
                 outcomes.setdefault(name, collections.Counter())[verdict.outcome] += 1

@@ -77,7 +77,7 @@ def compare(run_script, after_save, tmp_path, script, arguments, stops):
 
 @pytest.mark.parametrize("arguments", [GAN], ids=["growing"])
 def test_a_gan_s_training(run_script, after_save, tmp_path, capsys, arguments):
-    whole = compare(run_script, after_save, tmp_path, "train_gan", arguments, [3, 1, 3])
+    whole = compare(run_script, after_save, tmp_path, "train_gan", arguments, [3, 2])
     assert {"gan.safetensors", "gan-ema.safetensors", "evaluation.json", "gan/loss_d", "raw/samples"} <= whole.keys()
     assert len(whole["gan/loss_d"]) == 8 and len(whole["raw/samples"]) == 2
     capsys.readouterr()
@@ -94,8 +94,8 @@ RAL += ["--decoder-learning-rate", "1e-3", "--against", "images"]
 
 
 def test_reinforced_adversarial_learning(run_script, after_save, tmp_path):
-    # In the autoencoder, at the end of it, in the prior, and twice in the last stage.
-    whole = compare(run_script, after_save, tmp_path, "train_ral", RAL, [2, 1, 1, 3, 2])
+    # In each of the three stages.
+    whole = compare(run_script, after_save, tmp_path, "train_ral", RAL, [2, 2, 3])
     assert {"vqvae.safetensors", "prior.safetensors", "ral.safetensors", "decoder.safetensors"} <= whole.keys()
     assert len(whole["vqvae/error"]) == 3 and len(whole["vqvae/reconstructions"]) == 1 and len(whole["ral/reward"]) == 4
 
