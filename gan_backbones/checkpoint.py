@@ -16,6 +16,7 @@ from gan_backbones.tensor_file import read_tensors, write_tensors
 
 _FORMAT, _VERSION = "gan-balance GAN", 1
 _GENERATOR, _DISCRIMINATOR = "generator.", "discriminator."
+_LONGEST_REASON = 500  # characters: it may quote the file
 
 
 @dataclass(frozen=True)
@@ -111,4 +112,4 @@ def _kind(tensor: Tensor) -> tuple[torch.Size, torch.dtype]:
 
 
 def _refusal(path: Path, reason: str) -> ValueError:
-    return ValueError(f"cannot load GAN {str(path)!r}: {reason}")
+    return ValueError(f"cannot load GAN {str(path)!r}: {reason[:_LONGEST_REASON]}")

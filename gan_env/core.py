@@ -5,9 +5,9 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor
 from gan_backbones import GanPopulation, ReplicaSetup, TrainStats, build
 from gan_backbones.data import DataSet
 from gan_env.config import EnvConfig
+from gan_env.grad_mode import trainable
 from gan_env.instances import GanInstance, Task
 from gan_env.knobs import KNOBS, ActionCodec
 from gan_env.observation import Measurement, before_training
@@ -33,15 +34,6 @@ COLLAPSE_STEPS = 3
 _SMALLEST_DISTANCE = 1e-9
 STATISTICS = tuple(field.name for field in dataclasses.fields(TrainStats) if field.name != "diverged")
 """Names in ``info["stats"]``."""
-
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
-
-
-def _trainable(method: Callable[_P, _R]) -> Callable[_P, _R]:
-    """The method outside of the caller's ``no_grad`` or ``inference_mode``, in which nothing can be trained."""
-    decorated: Callable[_P, _R] = torch.inference_mode(False)(torch.enable_grad()(method))
-    return decorated
 
 
 @dataclass(frozen=True)
@@ -66,7 +58,7 @@ class BalanceCore:
     in ``task``, by default the suite's first.
     """
 
-    @_trainable
+    @trainable
     def __init__(self, config: EnvConfig, size: int, task: Task | None = None) -> None:
         self.config = config
         self.size = size
@@ -115,7 +107,7 @@ class BalanceCore:
         """A training instance that can become an episode of ``row``."""
         return self.suite.sample(rng, accept=lambda task: task.population_key() == self.key)
 
-    @_trainable
+    @trainable
     def reset(self, rows: Sequence[int], instances: Sequence[GanInstance]) -> NDArray[np.float32]:
         """Begin an episode in each of ``rows``; returns their observations."""
         for instance in instances:
@@ -141,7 +133,7 @@ class BalanceCore:
         self._show({})
         return self.observations(chosen)
 
-    @_trainable
+    @trainable
     def step(self, rows: Sequence[int], actions: object, codec: ActionCodec | None = None) -> StepResult:
         """Apply one action to each of ``rows`` and train them for one decision; other rows stay as they are.
 

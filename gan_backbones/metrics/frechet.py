@@ -161,8 +161,13 @@ class DiagonalReference:
         """The same reference on another device."""
         return DiagonalReference(self.mean.to(device), self.deviation.to(device))
 
-    def distance(self, features: Tensor) -> tuple[Tensor, Tensor]:
+    def distance(self, features: Tensor, deviation_weight: float = 1.0) -> tuple[Tensor, Tensor]:
         """Squared distance of each population of features (..., n, d) to the reference, and each one's spread.
+
+        Args:
+            features: of one or more populations.
+            deviation_weight: of |s_a - s_b|^2 against |m_a - m_b|^2; 1 gives the Frechet distance, more asks for
+                variety.
 
         Returns:
             (...) float64 each: the distance, infinite for a population with a non-finite feature; and the root of
@@ -170,7 +175,7 @@ class DiagonalReference:
         """
         features = features.double()
         deviation = features.std(-2)
-        squares = (features.mean(-2) - self.mean).square() + (deviation - self.deviation).square()
+        squares = (features.mean(-2) - self.mean).square() + deviation_weight * (deviation - self.deviation).square()
         distance = squares.sum(-1)
         spread = deviation.norm(dim=-1) / self.deviation.norm()
         return torch.where(distance.isfinite(), distance, torch.inf), spread

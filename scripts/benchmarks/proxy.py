@@ -86,7 +86,7 @@ def run(options: ProxyOptions) -> None:
         draw(record).savefig(options.plot, dpi=90)
     if options.ranking is not None:
         options.ranking.parent.mkdir(parents=True, exist_ok=True)
-        draw_ranking(record, tasks, options).savefig(options.ranking, dpi=90)
+        draw_ranking(record, tasks, options).savefig(options.ranking, dpi=60)
 
 
 def examine(task: Task, options: ProxyOptions) -> dict[str, Any]:

@@ -226,6 +226,9 @@ class TestDiagonalReference:
         distance, spread = DiagonalReference.fit(other).distance(one)
         torch.testing.assert_close(distance, expected, rtol=1e-10, atol=1e-12)
         torch.testing.assert_close(spread, (cov_a.trace() / cov_b.trace()).sqrt(), rtol=1e-10, atol=1e-12)
+        deviations = (cov_a.diagonal().sqrt() - cov_b.diagonal().sqrt()).square().sum()
+        weighted, _ = DiagonalReference.fit(other).distance(one, 3.0)
+        torch.testing.assert_close(weighted - distance, 2 * deviations, rtol=1e-10, atol=1e-12)
 
     def test_is_never_above_the_distance_with_all_correlations(self) -> None:
         for seed in range(5):
