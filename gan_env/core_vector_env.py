@@ -169,7 +169,8 @@ class CoreVectorEnv(VectorEnv[NDArray[Any], Any, NDArray[Any]]):
         if instances is None:
             instances = [self.core.draw(row, self._rngs[row]) for row in rows]
         if not isinstance(instances, Sequence) or len(instances) != len(rows):
-            raise ValueError(f"options['instance'] must be {len(rows)} instances, one for each row, not {instances!r}")
+            given = len(instances) if isinstance(instances, Sequence) else type(instances).__name__
+            raise ValueError(f"options['instance'] must be {len(rows)} instances, one for each row, not {given}")
         strangers = [type(one).__name__ for one in instances if not isinstance(one, self._instance_type)]
         if strangers:
             raise ValueError(f"options['instance'] must be {self._instance_type.__name__}s, not {strangers[0]}")

@@ -45,7 +45,7 @@ class Caches:
         def proxy() -> list[torch.Tensor]:
             with mock.patch.object(references, "distil_proxy", return_value=student):
                 found, reference = references.load_proxy(data, cache_dir=place, progress=False)
-            return [*found.state_dict().values(), reference.mean, reference.covariance]
+            return [*found.state_dict().values(), reference.mean, reference.deviation]
 
         def features() -> list[torch.Tensor]:
             return [references.load_real_features(data, Means(), cache_dir=place, progress=False)]  # type: ignore[arg-type]

@@ -260,11 +260,11 @@ BAD_CALLS = {
     "empty mask": (lambda envs: envs.reset(options={"reset_mask": np.zeros(2, bool)}), ValueError, "reset_mask"),
     "whole-number mask": (lambda envs: envs.reset(options={"reset_mask": np.ones(2, int)}), ValueError, "reset_mask"),
     "unknown option": (lambda envs: envs.reset(options={"mask": 1}), ValueError, "unknown reset option 'mask'"),
-    "too few seeds": (lambda envs: envs.reset(seed=[1]), ValueError, "1 seeds for 2 environments"),
+    "too few seeds": (lambda envs: envs.reset(seed=[1]), ValueError, r"one for each of 2, not \[1\]"),
     "too few instances": (
         lambda envs: envs.reset(options={"instance": [pinned(envs)]}),
         ValueError,
-        "1 instances for 2 environments",
+        "must be 2 instances, one for each row, not 1",
     ),
     "no instance": (
         lambda envs: envs.reset(options={"instance": ["ring", "ring"]}),

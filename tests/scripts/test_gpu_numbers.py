@@ -48,10 +48,10 @@ def test_no_gpu_is_told_in_one_line(run_script, capsys):
 
 def test_a_profile_names_what_is_dear(run_script, tmp_path, capsys, monkeypatch):
     monkeypatch.syspath_prepend(str(SCRIPTS))
-    small = ["--suite", "ring", "--num-envs", "2", "--rows", "4", "--json", "profile.json"]
+    small = ["--suite", "ring", "--num-envs", "2", "--rows", "30", "--json", "profile.json"]
     assert run_script("bench", "profile", *small) == 0
     record = json.loads((tmp_path / "profile.json").read_text())
-    assert len(record["operations"]) == 4 and any("mm" in row["name"] for row in record["operations"])
+    assert len(record["operations"]) == 30 and any("mm" in row["name"] for row in record["operations"])
     shares = [row["share"] for row in record["operations"]]
     assert shares == sorted(shares, reverse=True) and 0 < sum(shares) < 1
     assert record["milliseconds"] == pytest.approx(record["operations"][0]["milliseconds"] / shares[0])
