@@ -25,13 +25,17 @@ AGES = (50, 150, 500, 1500)
 JUDGE_IMAGES = 1000
 """Images of each checkpoint that EfficientNet-lite0 at 128 pixels looks at."""
 
+Ranges = tuple[tuple[float, float], tuple[float, float]]
+_TENSORS = ("images", "finite", "rates", "ages", "tuned")
 _VERDICT = "verdict "  # before the names of these tensors in the cache
-_ANY, _TUNED = ((-5.0, -1.5), (-5.0, -1.5)), ((-3.5, -2.5), (-3.0, -1.5))  # log10 of lr_g and lr_d
+# log10 of lr_g and lr_d
+_ANY, _TUNED = ((-5.0, -1.5), (-5.0, -1.5)), ((-3.5, -2.5), (-3.0, -1.5))
+_WILD = ((-1.5, 0.0), (-1.5, 0.0))
 
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """m = GANs x ages checkpoints; the ages of one GAN stand ``gans`` rows apart."""
+    """m = GANs x ages checkpoints."""
 
     images: Tensor
     """(m, proxy_samples, C, H, W) uint8, drawn apart from those that were judged; zeros where not finite."""
@@ -47,28 +51,46 @@ class Checkpoints:
     """(m,) float64 by the metric's full name; lower is better, infinite where not finite. The slowest judge's first."""
 
 
-def load_checkpoints(task: Task, gans: int, seed: int, *, progress: bool = True) -> Checkpoints:
+def load_checkpoints(task: Task, gans: int, wild: int, seed: int, *, progress: bool = True) -> Checkpoints:
     """The checkpoints of a task's kind of GAN, computed or read from the cache.
 
-    The first half of the GANs have rates log-uniform over all that a suite starts from, the others over a smaller
-    range in which training mostly goes well: lr_g in [10^-3.5, 10^-2.5], lr_d in [10^-3, 10^-1.5].
+    The first half of ``gans`` GANs have rates log-uniform over all that a suite starts from, the others over a smaller
+    range in which training mostly goes well: lr_g in [10^-3.5, 10^-2.5], lr_d in [10^-3, 10^-1.5]. ``wild`` ones come
+    after them, at rates up to 1, where GANs collapse and diverge.
     """
     data = cached_data(task.data, task.resolution, None, progress)
+    halves = [_ANY if row < gans // 2 else _TUNED for row in range(gans)]
+    ordinary = _group(task, data, halves, seed, (_ANY, _TUNED), f"{gans}-{seed}", progress)
+    if not wild:
+        return ordinary
+    others = _group(task, data, [_WILD] * wild, seed + 1, (_WILD,), f"wild-{wild}-{seed}", progress)
+    return Checkpoints(
+        *(torch.cat([getattr(one, name) for one in (ordinary, others)]) for name in _TENSORS),
+        {name: torch.cat([values, others.verdicts[name]]) for name, values in ordinary.verdicts.items()},
+    )
+
+
+def _group(
+    task: Task, data: DataSet, ranges: list[Ranges], seed: int, told: tuple[Ranges, ...], name: str, progress: bool
+) -> Checkpoints:
+    """GANs with rates from ``ranges``, one for each."""
+    gans = len(ranges)
     network = (task.backbone, task.backbone_options, task.batch_size, task.loss)
     counts = (gans, seed, task.proxy_samples, JUDGE_IMAGES, task.grade_samples)
-    recipe = {"version": VERSION, "data": data.fingerprint, "plan": repr((network, counts, AGES, _ANY, _TUNED))}
-    path = cache_folder() / "metrics" / f"checkpoints-{task.data}-{task.resolution}-{gans}-{seed}.safetensors"
+    recipe = {"version": VERSION, "data": data.fingerprint, "plan": repr((network, counts, AGES, *told))}
+    path = cache_folder() / "metrics" / f"checkpoints-{task.data}-{task.resolution}-{name}.safetensors"
 
     def use(tensors: dict[str, Tensor]) -> Checkpoints:
         verdicts = {name[len(_VERDICT) :]: values for name, values in tensors.items() if name.startswith(_VERDICT)}
-        tuned = (torch.arange(gans) >= gans // 2).repeat(len(AGES))
+        tuned = torch.tensor([one == _TUNED for one in ranges]).repeat(len(AGES))
         images, finite, rates, ages = (tensors[name] for name in ("images", "finite", "rates", "ages"))
         return Checkpoints(images, finite.bool(), rates, ages, tuned, verdicts)
 
-    return load_or_compute(path, recipe, lambda: _compute(task, data, gans, seed, progress), use)
+    return load_or_compute(path, recipe, lambda: _compute(task, data, ranges, seed, progress), use)
 
 
-def _compute(task: Task, data: DataSet, gans: int, seed: int, progress: bool) -> dict[str, Tensor]:
+def _compute(task: Task, data: DataSet, ranges: list[Ranges], seed: int, progress: bool) -> dict[str, Tensor]:
+    gans = len(ranges)
     population = GanPopulation(
         lambda: build(task.backbone, data.sample_shape, **dict(task.backbone_options)),
         gans,
@@ -76,7 +98,7 @@ def _compute(task: Task, data: DataSet, gans: int, seed: int, progress: bool) ->
         loss=task.loss,
     )
     population.reset(range(gans), [ReplicaSetup(1000 * seed + row, data) for row in range(gans)])
-    rates = _draw_rates(gans, Generator().manual_seed(seed))
+    rates = _draw_rates(ranges, Generator().manual_seed(seed))
     judge = EfficientNetLite0(128, batch_size=32)  # a third faster than 128 on a CPU
     reference = load_reference(data, judge, progress=progress)
     grader = make_grader(data, task.grade_samples, torch.device("cpu"), progress=progress)
@@ -104,11 +126,10 @@ def _compute(task: Task, data: DataSet, gans: int, seed: int, progress: bool) ->
     }
 
 
-def _draw_rates(gans: int, rng: Generator) -> Tensor:
+def _draw_rates(ranges: list[Ranges], rng: Generator) -> Tensor:
     """(gans, 2)."""
-    ranges = torch.tensor([_ANY if row < gans // 2 else _TUNED for row in range(gans)])  # (gans, 2, 2)
-    low, high = ranges.unbind(-1)
-    return 10 ** (low + (high - low) * torch.rand(gans, 2, generator=rng))
+    low, high = torch.tensor(ranges).unbind(-1)  # (gans, 2) each
+    return 10 ** (low + (high - low) * torch.rand(len(ranges), 2, generator=rng))
 
 
 def _to_bytes(samples: Tensor) -> Tensor:

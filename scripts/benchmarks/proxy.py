@@ -54,6 +54,8 @@ class ProxyOptions:
     """Pixels."""
     gans: int = 16
     """GANs of each data set, each judged at four ages."""
+    wild: int = 4
+    """Further GANs at rates so high that some collapse or diverge."""
     seed: int = 1000
     """Seed of the GANs. The proxy was developed on others."""
     draws: int = 8
@@ -71,8 +73,10 @@ class ProxyOptions:
 def run(options: ProxyOptions) -> None:
     """Measure, print and record."""
     torch.set_num_threads(1)
-    if options.gans < 2 or options.draws < 2:
-        raise ValueError(f"--gans and --draws must be at least 2, not {options.gans} and {options.draws}")
+    if min(options.gans, options.draws) < 2 or options.wild < 0:
+        raise ValueError(
+            f"--gans and --draws must be at least 2 and --wild 0, not {options.gans}, {options.draws}, {options.wild}"
+        )
     faces = get_suite("faces").tasks[0]
     tasks = {name: replace(faces, data=name, resolution=options.resolution) for name in options.data.split(",")}
     record = {name: examine(task, options) for name, task in tasks.items()}
@@ -91,7 +95,7 @@ def run(options: ProxyOptions) -> None:
 
 def examine(task: Task, options: ProxyOptions) -> dict[str, Any]:
     """Everything on one data set."""
-    checkpoints = load_checkpoints(task, options.gans, options.seed, progress=options.progress)
+    checkpoints = load_checkpoints(task, options.gans, options.wild, options.seed, progress=options.progress)
     data = cached_data(task.data, task.resolution, None, options.progress)
     proxy = make_proxy(data, task.proxy_samples, torch.device("cpu"), progress=options.progress)
     distance, spread = measured(proxy, checkpoints)
@@ -261,7 +265,9 @@ def draw_ranking(record: dict[str, Any], tasks: Mapping[str, Task], options: Pro
     figure = Figure(figsize=(3.6 * len(orders), 4.2 * len(record)), layout="constrained")
     axes = figure.subplots(len(record), len(orders), squeeze=False)
     for line, (name, one) in enumerate(record.items()):
-        images = load_checkpoints(tasks[name], options.gans, options.seed, progress=options.progress).images
+        images = load_checkpoints(
+            tasks[name], options.gans, options.wild, options.seed, progress=options.progress
+        ).images
         for axis, order in zip(axes[line], orders, strict=True):
             values = torch.tensor([math.inf if value is None else value for value in one["rows"][order]])
             chosen = images[values.argsort()[::_SHOWN_EVERY], :_SHOWN] / 127.5 - 1
