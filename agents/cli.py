@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ast
+import functools
+import operator
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Annotated, Any
 
+import tyro
 from rich.console import Console
 from rich.table import Table
 
@@ -33,6 +37,20 @@ def fail_in_one_line(main: Callable[[], None]) -> None:
     except KeyboardInterrupt as interruption:
         print("interrupted", file=sys.stderr)
         sys.exit(interruption.exit_status if isinstance(interruption, Interrupted) else 130)
+
+
+def run_subcommand(parts: Mapping[str, tuple[ModuleType, type]], description: str | None) -> None:
+    """Run the part that the command line names: its module's ``run`` with options of its type.
+
+    ``parts`` are a module, whose docstring is the help, and the dataclass of its options, by name.
+    """
+    kinds: list[Any] = [
+        Annotated[options, tyro.conf.subcommand(name, description=module.__doc__)]
+        for name, (module, options) in parts.items()
+    ]
+    chosen = tyro.cli(functools.reduce(operator.or_, kinds), description=description)
+    (module,) = (module for module, options in parts.values() if options is type(chosen))
+    module.run(chosen)
 
 
 def parse_overrides(items: Iterable[str], flag: str) -> dict[str, Any]:

@@ -222,5 +222,5 @@ def _do(work: Callable[[Any], Any], job: Any) -> tuple[bool, Any]:
         return True, work(job)
     except ValueError as error:
         return False, ValueError(str(error))
-    except Exception:
+    except Exception:  # not every error survives pickling; its text does
         return False, RuntimeError(traceback.format_exc())

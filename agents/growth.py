@@ -47,7 +47,7 @@ def scales_of(task: Task, sample_shape: tuple[int, ...]) -> int:
     known = {field.name for field in dataclasses.fields(BACKBONES[task.backbone].options)}
     if "stage" not in pair.knobs or "scales" not in known:
         raise ValueError(f"backbone {task.backbone!r} with these options does not grow; 'mspg' does")
-    return int(pair.generator.computed)  # type: ignore[arg-type]
+    return int(pair.generator.computed)  # type: ignore[arg-type]  # nn.Module tells no types of attributes
 
 
 def with_scales(task: Task, scales: int) -> Task:

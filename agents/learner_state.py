@@ -108,7 +108,7 @@ def restore_random(model: BaseAlgorithm, state: Mapping[str, Any]) -> None:
 def _random_state(model: BaseAlgorithm) -> dict[str, Tree]:
     return {
         "python": random.getstate(),
-        "numpy": np.random.get_state(),  # noqa: NPY002
+        "numpy": np.random.get_state(),  # noqa: NPY002  # Stable-Baselines3 draws from it
         "torch": torch.get_rng_state(),
         "actions": model.action_space.np_random.bit_generator.state,
         "noise": [(noise.exploration_mat, noise.exploration_matrices) for noise in _noises(model)],

@@ -109,12 +109,13 @@ def going_on(
 ) -> Iterator[tuple[Checkpoints, Interruption]]:
     """Hold the folder while a run that begins or goes on is in it; gives its checkpoints, gone after a good end.
 
-    ``record``, a :func:`~agents.run_folder.provenance` among it, is what ``config.json`` is to hold; where the run goes
-    on, what has changed is added. ``settings`` is what checkpoints must agree with, by default the options. A run that
-    is stopped by a signal says how to go on. Raises ``ValueError`` where it would go on differently.
+    ``record``, a :func:`~agents.run_folder.provenance` and the ``options`` among it, is what ``config.json`` is to
+    hold; where the run goes on, what has changed is added. ``settings`` is what checkpoints must agree with, by default
+    the options. A run that is stopped by a signal says how to go on. Raises ``ValueError`` where it would go on
+    differently.
     """
     if settings is None:
-        settings = {name: value for name, value in dataclasses.asdict(options).items() if name not in FREE}  # type: ignore[call-overload]
+        settings = {name: value for name, value in record["options"].items() if name not in FREE}
     place, every = folder.path / "checkpoints", options.checkpoint_every
     checkpoints = Checkpoints(place, settings, every, growing=folder.growing)
     if options.resume is None:

@@ -30,7 +30,7 @@ class SB3VecEnv(VecEnv):
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
         self._actions: NDArray[Any] | None = None
 
-    def reset(self) -> NDArray[np.float32]:  # type: ignore[override]
+    def reset(self) -> NDArray[np.float32]:  # type: ignore[override]  # one array, of the types it allows
         seeds = self._seeds if any(seed is not None for seed in self._seeds) else None
         observations, infos = self.env.reset(seed=seeds)
         self.reset_infos = self._rows(infos, range(self.num_envs))

@@ -51,7 +51,7 @@ def main() -> None:
     script = Path(sys.argv[1]).resolve()
     sys.argv = sys.argv[1:]
     sys.path.insert(0, str(script.parents[1]))  # where cleanrl_utils lies
-    gym.vector.SyncVectorEnv = FormerVectorEnv  # type: ignore[misc,assignment]
+    gym.vector.SyncVectorEnv = FormerVectorEnv  # type: ignore[misc,assignment]  # what the script will find
     runpy.run_path(str(script), run_name="__main__")
 
 

@@ -12,38 +12,24 @@ Example: python scripts/bench.py latent --json docs/results/latent/speed.json
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import tyro
 from benchmarks import attention, environment, latent, metrics, population, profiling, proxy, ral
 
-from agents.cli import fail_in_one_line
+from agents.cli import fail_in_one_line, run_subcommand
 
-_RUN = {
-    environment.EnvOptions: environment.run,
-    population.PopulationOptions: population.run,
-    attention.AttentionOptions: attention.run,
-    metrics.MetricsOptions: metrics.run,
-    proxy.ProxyOptions: proxy.run,
-    ral.RalBenchOptions: ral.run,
-    profiling.ProfileOptions: profiling.run,
-    latent.LatentBenchOptions: latent.run,
+_PARTS = {
+    "env": (environment, environment.EnvOptions),
+    "population": (population, population.PopulationOptions),
+    "attention": (attention, attention.AttentionOptions),
+    "metrics": (metrics, metrics.MetricsOptions),
+    "proxy": (proxy, proxy.ProxyOptions),
+    "ral": (ral, ral.RalBenchOptions),
+    "profile": (profiling, profiling.ProfileOptions),
+    "latent": (latent, latent.LatentBenchOptions),
 }
 
 
 def main() -> None:
-    options = tyro.cli(
-        Annotated[environment.EnvOptions, tyro.conf.subcommand("env", description=environment.__doc__)]
-        | Annotated[population.PopulationOptions, tyro.conf.subcommand("population", description=population.__doc__)]
-        | Annotated[attention.AttentionOptions, tyro.conf.subcommand("attention", description=attention.__doc__)]
-        | Annotated[metrics.MetricsOptions, tyro.conf.subcommand("metrics", description=metrics.__doc__)]
-        | Annotated[proxy.ProxyOptions, tyro.conf.subcommand("proxy", description=proxy.__doc__)]
-        | Annotated[ral.RalBenchOptions, tyro.conf.subcommand("ral", description=ral.__doc__)]
-        | Annotated[profiling.ProfileOptions, tyro.conf.subcommand("profile", description=profiling.__doc__)]
-        | Annotated[latent.LatentBenchOptions, tyro.conf.subcommand("latent", description=latent.__doc__)],
-        description=__doc__,
-    )
-    _RUN[type(options)](options)
+    run_subcommand(_PARTS, __doc__)
 
 
 if __name__ == "__main__":

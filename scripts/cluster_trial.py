@@ -264,7 +264,7 @@ class _Watch(BaseCallback):
             self.inside += time.process_time() - begun
             return result
 
-        training.env.step_wait = timed  # type: ignore[method-assign]
+        training.env.step_wait = timed  # type: ignore[method-assign]  # a stopwatch around it
 
     def _on_rollout_start(self) -> None:  # not in the middle of one, of which the learner makes use at its end
         if not self.warmed_up and self.num_timesteps >= self._half:

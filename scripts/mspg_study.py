@@ -13,38 +13,24 @@ Example: python scripts/mspg_study.py sanity
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import tyro
 from mspg_parts import ablation, agent, auxiliary, cost, equal_time, overfit, rates, sanity
 
-from agents.cli import fail_in_one_line
+from agents.cli import fail_in_one_line, run_subcommand
 
-_RUN = {
-    ablation.AblationOptions: ablation.run,
-    auxiliary.AuxiliaryOptions: auxiliary.run,
-    overfit.OverfitOptions: overfit.run,
-    agent.AgentOptions: agent.run,
-    rates.RatesOptions: rates.run,
-    cost.CostOptions: cost.run,
-    equal_time.EqualTimeOptions: equal_time.run,
-    sanity.SanityOptions: sanity.run,
+_PARTS = {
+    "ablation": (ablation, ablation.AblationOptions),
+    "auxiliary-sweep": (auxiliary, auxiliary.AuxiliaryOptions),
+    "overfit": (overfit, overfit.OverfitOptions),
+    "q-values": (agent, agent.AgentOptions),
+    "learning-rate": (rates, rates.RatesOptions),
+    "cost": (cost, cost.CostOptions),
+    "equal-time": (equal_time, equal_time.EqualTimeOptions),
+    "sanity": (sanity, sanity.SanityOptions),
 }
 
 
 def main() -> None:
-    options = tyro.cli(
-        Annotated[ablation.AblationOptions, tyro.conf.subcommand("ablation", description=ablation.__doc__)]
-        | Annotated[auxiliary.AuxiliaryOptions, tyro.conf.subcommand("auxiliary-sweep", description=auxiliary.__doc__)]
-        | Annotated[overfit.OverfitOptions, tyro.conf.subcommand("overfit", description=overfit.__doc__)]
-        | Annotated[agent.AgentOptions, tyro.conf.subcommand("q-values", description=agent.__doc__)]
-        | Annotated[rates.RatesOptions, tyro.conf.subcommand("learning-rate", description=rates.__doc__)]
-        | Annotated[cost.CostOptions, tyro.conf.subcommand("cost", description=cost.__doc__)]
-        | Annotated[equal_time.EqualTimeOptions, tyro.conf.subcommand("equal-time", description=equal_time.__doc__)]
-        | Annotated[sanity.SanityOptions, tyro.conf.subcommand("sanity", description=sanity.__doc__)],
-        description=__doc__,
-    )
-    _RUN[type(options)](options)
+    run_subcommand(_PARTS, __doc__)
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ def stratified_intervals(scores: Mapping[str, Floats], seed: int = 0) -> dict[st
 
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """rliable's bootstrap draws from NumPy's global state: seeded here, and put back after."""
+    """rliable's bootstrap draws from NumPy's global state (hence NPY002 below): seeded here, and put back after."""
     state = np.random.get_state()  # noqa: NPY002
     np.random.seed(seed)  # noqa: NPY002
     try:

@@ -96,7 +96,7 @@ class CommandLines:
         sys.path.insert(0, str(scripts_folder()))
         self._modules = {script.name: importlib.import_module(script.name) for script in SCRIPTS}
         sys.path.pop(0)
-        self._flags = {name: _flags_of(getattr(module, "Options")) for name, module in self._modules.items()}  # noqa: B009
+        self._flags = {name: _flags_of(vars(module)["Options"]) for name, module in self._modules.items()}
 
     def case(self, rng: random.Random) -> Case:
         script = rng.choice(SCRIPTS)

@@ -74,7 +74,7 @@ def judge(case: Case, limit: float) -> Verdict:
         outcome, said = _sentence(error)
     except KeyboardInterrupt:
         raise
-    except BaseException:
+    except BaseException:  # SystemExit, too, is a verdict on the program
         outcome, said = FAILED, traceback.format_exc()
     seconds = time.perf_counter() - started
     if outcome != FAILED and seconds > limit:
