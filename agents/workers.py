@@ -79,7 +79,7 @@ class Workers:
         """Workers that were lost."""
         self._hosts = hosts
         self._open: list[Host] = []
-        self._rows: dict[int, int] = {}
+        self._held: dict[int, int] = {}
         self._numbers = itertools.count()
         self._lock = threading.Lock()
 
@@ -96,8 +96,10 @@ class Workers:
         own = dataclasses.replace(config, device=config.device.partition(":")[0], progress=False)
         for _ in range(_ATTEMPTS):
             with self._lock:
-                host = min(self._open, key=lambda one: self._rows[id(one)])
-                self._rows[id(host)] += size
+                host = min(self._open, key=lambda one: self._held[id(one)])
+                self._held[id(host)] += 1
+                self._open.remove(host)
+                self._open.append(host)  # the last to be asked again: an environment's cores belong on different workers
                 number = next(self._numbers)
             try:
                 done, value = host.ask("start", number, own, size, task)
@@ -135,7 +137,7 @@ class Workers:
 
     def _add(self, hosts: list[Host]) -> None:
         self._open += hosts
-        self._rows |= {id(host): 0 for host in hosts}
+        self._held |= {id(host): 0 for host in hosts}
 
 
 class _HeldShard:

@@ -247,3 +247,13 @@ def test_an_error_there_is_an_error_here():
     with pytest.raises(ValueError, match="actions must lie in"):
         env.step(np.full(SIZE, 99))
     env.close()
+
+
+def test_the_cores_of_one_environment_are_on_different_workers():
+    hosts = FakeHosts()
+    workers = Workers(hosts)
+    first = GanBalanceVectorEnv(SIZE, shards=workers, **(OPTIONS | {"workers": 1}))
+    second = GanBalanceVectorEnv(SIZE, shards=workers, **OPTIONS)
+    assert [host.worker._cores.keys() for host in hosts.opened] == [{0, 2}, {1}]
+    first.close()
+    second.close()
