@@ -99,7 +99,7 @@ class Workers:
                 host = min(self._open, key=lambda one: self._held[id(one)])
                 self._held[id(host)] += 1
                 self._open.remove(host)
-                self._open.append(host)  # the last to be asked again: an environment's cores belong on different workers
+                self._open.append(host)  # so that an environment has cores on different workers
                 number = next(self._numbers)
             try:
                 done, value = host.ask("start", number, own, size, task)

@@ -56,7 +56,7 @@ class Options:
     """Methods of the comparison."""
     seeds: int = 3
     """Seeds of the comparison."""
-    budget: int = 60_000
+    budget: int = 80_000
     """GAN updates of each cell."""
     env: tuple[str, ...] = ()
     """Options of the environment as NAME=VALUE."""
