@@ -39,15 +39,16 @@ _FEWER = {"validation": 32, "test": 32}
 # Each noop_grade is a median over 64 training instances: scripts/noop_grades.py, docs/results/noop-grades.json.
 RING = dataclasses.replace(_POINTS, noop_grade=1.196)
 GRID = dataclasses.replace(_POINTS, data="grid", noop_grade=1.8)
+FAST_GRID = dataclasses.replace(GRID, updates_per_step=5, decisions=100)
 FACES = dataclasses.replace(_IMAGES, noop_grade=1690.4)
 DIGITS = dataclasses.replace(_IMAGES, data="digits", noop_grade=1166.6)
 RGB_DIGITS = dataclasses.replace(_IMAGES, data="digits-rgb", noop_grade=2424.9)
 GLYPHS = dataclasses.replace(_IMAGES, data="glyphs", noop_grade=1974.7)
 PHOTOS = dataclasses.replace(_IMAGES, data="photos", noop_grade=1424.4)
-# Four times as long, under another loss.
-LONG_RING = dataclasses.replace(_POINTS, updates_per_step=80, loss="hinge", noop_grade=1.268)
-LONG_FACES = dataclasses.replace(_IMAGES, updates_per_step=40, loss="hinge", noop_grade=1242.1)
-LONG_PHOTOS = dataclasses.replace(LONG_FACES, data="photos", noop_grade=1139.3)
+# Four times as long, under another loss, with more decisions or with more updates between them.
+LONG_RING = dataclasses.replace(_POINTS, updates_per_step=10, decisions=200, loss="hinge", noop_grade=1.268)
+LONG_FACES = dataclasses.replace(_IMAGES, decisions=120, loss="hinge", noop_grade=1242.1)
+LONG_PHOTOS = dataclasses.replace(_IMAGES, data="photos", updates_per_step=40, loss="hinge", noop_grade=1139.3)
 _FIVE = {"mixtures": RING, "digits": RGB_DIGITS, "faces": FACES, "glyphs": GLYPHS, "photos": PHOTOS}
 
 for _suite in (
@@ -60,8 +61,8 @@ for _suite in (
     Suite("mixed", "all five kinds of data, points and images side by side", tuple(_FIVE.values())),
     Suite(
         "varied",
-        "points and images, short trainings and long ones, two losses: for policies that are to be used elsewhere",
-        (RING, GRID, RGB_DIGITS, FACES, GLYPHS, PHOTOS, LONG_RING, LONG_FACES, LONG_PHOTOS),
+        "points and images, 25 to 200 decisions, 5 to 40 updates apart, two losses: for use elsewhere",
+        (RING, FAST_GRID, RGB_DIGITS, FACES, GLYPHS, PHOTOS, LONG_RING, LONG_FACES, LONG_PHOTOS),
     ),
     *(
         Suite(

@@ -4,6 +4,7 @@ For each loop of examples/foreign_loops: the best constant pair of rates, search
 bad pairs and from that one, the loop left alone and the loop balanced, over further seeds.
 
 Example: python scripts/foreign_loops.py --policy policy.safetensors --json foreign.json
+Example: python scripts/foreign_loops.py --policy another.safetensors --constant foreign.json
 """
 
 from __future__ import annotations
@@ -60,8 +61,8 @@ class Run(NamedTuple):
 class Options:
     """Options of foreign_loops.py."""
 
-    policy: str = "recommended"
-    """A shipped policy's name, or a file."""
+    policy: str | None = "recommended"
+    """A shipped policy's name, or a file; None trains at constant rates alone."""
     loops: tuple[str, ...] = LOOPS
     """Loops, by the names of their files."""
     seeds: int = 5
@@ -72,6 +73,8 @@ class Options:
     """Rates of that grid, for both networks."""
     updates: int | None = None
     """GAN updates; by default each loop's own number."""
+    constant: Path | None = None
+    """Record of an earlier study, whose trainings at constant rates are not made again."""
     json: Path | None = None
     """File for the record."""
 
@@ -83,7 +86,9 @@ def main() -> None:
         raise ValueError(f"--loops are some of {', '.join(LOOPS)}, and --grid holds at least one rate")
     if min(options.seeds, options.tuning_seeds, *(() if options.updates is None else (options.updates,))) < 1:
         raise ValueError("--seeds, --tuning-seeds and --updates must be at least 1")
-    Balancer.load(options.policy)  # a wrong name is told before anything is trained
+    if options.policy is not None:
+        Balancer.load(options.policy)  # a wrong name is told before anything is trained
+    known = {} if options.constant is None else read_constant(options.constant)
 
     pairs = list(itertools.product(options.grid, options.grid))
     tuning = [
@@ -92,20 +97,22 @@ def main() -> None:
         for pair in pairs
         for seed in range(options.tuning_seeds)
     ]
-    found = train_all(tuning, "tuning")
+    found = train_missing(tuning, known, "tuning")
     tried = by_setting(found)
     tuned = {loop: best_pair(tried, loop) for loop in options.loops}
     runs = [
         Run(loop, *start, seed, policy, options.updates)
         for loop in options.loops
         for start in (*BAD_STARTS, tuned[loop])
-        for policy in (None, options.policy)
+        for policy in dict.fromkeys((None, options.policy))
         for seed in range(options.seeds)
     ]
-    finals = train_all(runs, "balancing")
-    settled = by_setting(finals)
-    rows = [row for loop in options.loops for row in compare(loop, tuned[loop], settled, options.policy)]
-    report(rows, options)
+    finals = train_missing(runs, known, "balancing")
+    rows = []
+    if options.policy is not None:
+        settled = by_setting(finals)
+        rows = [row for loop in options.loops for row in compare(loop, tuned[loop], settled, options.policy)]
+        report(rows, options)
     if options.json is not None:
         record = {
             "rows": rows,
@@ -113,6 +120,25 @@ def main() -> None:
             "runs": [[*run, value] for run, value in finals.items()],
         }
         write_atomically(options.json, (json.dumps(record | provenance("cpu"), indent=1) + "\n").encode())
+
+
+def read_constant(path: Path) -> dict[Run, float]:
+    """Final distances of an earlier study's trainings without a policy.
+
+    Raises ``ValueError`` where the file is no record of one.
+    """
+    try:
+        record = json.loads(path.read_text())
+        found = {Run(*run): float(value) for *run, value in record["tuning"] + record["runs"]}
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"--constant {path}: no record of this script: {error}") from None
+    return {run: value for run, value in found.items() if run.policy is None}
+
+
+def train_missing(runs: list[Run], known: Mapping[Run, float], label: str) -> dict[Run, float]:
+    """The final distance of each, made only where it is not known."""
+    made = train_all([run for run in runs if run not in known], label)
+    return {run: known[run] if run in known else made[run] for run in runs}
 
 
 def train_all(runs: list[Run], label: str) -> dict[Run, float]:

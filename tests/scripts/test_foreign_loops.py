@@ -108,8 +108,27 @@ def test_a_small_study_is_recorded(study, monkeypatch, tmp_path, capsys):
     assert all(row["balanced"] == row["left_alone"] for row in record["rows"])  # this policy leaves the rates alone
     assert "from the tuned rates 1.00 times (within their spread" in " ".join(capsys.readouterr().out.split())
 
+    made = []
+    monkeypatch.setattr(study, "train_all", lambda runs, label: made.extend(runs) or dict.fromkeys(runs, 1.0))
+    again = ["--constant", str(tmp_path / "out" / "study.json"), "--json", str(tmp_path / "again.json")]
+    monkeypatch.setattr(sys, "argv", ["foreign_loops.py", *arguments, *again])
+    study.main()
+    assert len(made) == 10 and all(run.policy is not None for run in made)
+    left_alone = [row["left_alone"] for row in record["rows"]]
+    assert [row["left_alone"] for row in json.loads((tmp_path / "again.json").read_text())["rows"]] == left_alone
 
-@pytest.mark.parametrize("wrong", [["--loops", "nothing"], ["--seeds", "0"], ["--policy", "nobody"]])
+
+def test_constant_rates_need_no_policy(study, monkeypatch, tmp_path):
+    monkeypatch.setattr(study, "train_all", lambda runs, label: dict.fromkeys(runs, 1.0))
+    monkeypatch.setattr(sys, "argv", ["foreign_loops.py", "--policy", "None", "--json", str(tmp_path / "one.json")])
+    study.main()
+    record = json.loads((tmp_path / "one.json").read_text())
+    assert not record["rows"] and all(run[4] is None for run in record["runs"])
+
+
+@pytest.mark.parametrize(
+    "wrong", [["--loops", "nothing"], ["--seeds", "0"], ["--policy", "nobody"], ["--constant", "no"]]
+)
 def test_mistakes_are_told_in_one_line(run_script, capsys, wrong):
     assert run_script("foreign_loops", *wrong) == 2
     assert capsys.readouterr().err.count("\n") == 1
