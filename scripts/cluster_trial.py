@@ -135,7 +135,8 @@ def lose_a_node(options: Options) -> dict[str, Any]:
         rows = [json.loads(line) for line in (there / "results.jsonl").read_text().splitlines()]
         keys = [tuple(row[name] for name in ("table", "method", "seed", "instance")) for row in rows]
         instances = len(json.loads((here / _cells(here)[0] / "records.json").read_text())["records"])
-        record = {
+        told = errors.strip().splitlines()[-1:]
+        record: dict[str, Any] = {
             "command": shlex.join(["python", "scripts/compare.py", *_comparison(options, Path("RUN"))[2:]]),
             "cells": len(_cells(here)),
             "cells_on_the_cluster": len(_cells(there)),
@@ -147,9 +148,9 @@ def lose_a_node(options: Options) -> dict[str, Any]:
                 (here / cell / "records.json").read_bytes() == (there / cell / "records.json").read_bytes()
                 for cell in set(_cells(here)) & set(_cells(there))
             ),
-            "told": errors.strip().splitlines()[-1:],
+            "told": told,
+            "attempts_lost": int((re.match(r"\d+", "".join(told)) or ["0"])[0]),
         }
-        record["attempts_lost"] = int((re.match(r"\d+", "".join(record["told"])) or ["0"])[0])
         record["passed"] = (
             process.returncode == 0
             and _cells(here) == _cells(there)
