@@ -33,7 +33,7 @@ fuzz: install
 audit: install
 	$(PIP) -e '.[audit]'
 	$(BIN)/python -m pip freeze --exclude-editable > $(VENV)/installed.txt
-	$(BIN)/python -m pip_audit --no-deps --disable-pip --requirement $(VENV)/installed.txt
+	$(BIN)/python -m pip_audit --strict --no-deps --disable-pip --requirement $(VENV)/installed.txt
 
 docs: $(DOCS_READY)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
