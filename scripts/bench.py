@@ -2,6 +2,7 @@
 
 Example: python scripts/bench.py env --suite faces
 Example: python scripts/bench.py population --sizes 1 4 16
+Example: python scripts/bench.py balancer --policy recommended
 Example: python scripts/bench.py attention --resolutions 32 64
 Example: python scripts/bench.py metrics --json docs/results/metrics/bench.json
 Example: python scripts/bench.py proxy --data faces,digits
@@ -12,13 +13,14 @@ Example: python scripts/bench.py latent --json docs/results/latent/speed.json
 
 from __future__ import annotations
 
-from benchmarks import attention, environment, latent, metrics, population, profiling, proxy, ral
+from benchmarks import attention, balancer, environment, latent, metrics, population, profiling, proxy, ral
 
 from agents.cli import fail_in_one_line, run_subcommand
 
 _PARTS = {
     "env": (environment, environment.EnvOptions),
     "population": (population, population.PopulationOptions),
+    "balancer": (balancer, balancer.BalancerBenchOptions),
     "attention": (attention, attention.AttentionOptions),
     "metrics": (metrics, metrics.MetricsOptions),
     "proxy": (proxy, proxy.ProxyOptions),

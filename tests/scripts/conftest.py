@@ -20,6 +20,8 @@ SCRIPTS = Path(__file__).parents[2] / "scripts"
 def load_script(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
     """``load_script(name)``: a script as a module."""
 
+    monkeypatch.syspath_prepend(str(SCRIPTS))  # where a script finds its parts
+
     def load(name: str) -> ModuleType:
         spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
         module = importlib.util.module_from_spec(spec)
