@@ -1,6 +1,7 @@
 """The smaller commands."""
 
 import json
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from agents.bandits import BANDITS
 TINY = ["--num-envs", "4", "--total-timesteps", "64", "--env", "decisions=4", "updates_per_step=2"]
 
 
-def test_pictures_of_a_run(run_script, capsys, tmp_path: Path) -> None:
+def test_pictures_and_horizons_of_a_run(run_script, capsys, tmp_path: Path) -> None:
     assert run_script("train_agent", "--algo", "ppo", "--suite", "ring", "--run-dir", "run", *TINY) == 0
     assert run_script("compare_pictures", "run", "--output", "out/picture.png") == 0
     assert "left" not in capsys.readouterr().err
@@ -21,6 +22,13 @@ def test_pictures_of_a_run(run_script, capsys, tmp_path: Path) -> None:
     assert width > height > 300
     assert run_script("compare_pictures", "nowhere") == 2
     assert "nowhere" in capsys.readouterr().err
+
+    assert run_script("horizons", "run", "--updates", "8", "--decisions", "2", "8", "--json", "out/horizons.json") == 0
+    grades = json.loads((tmp_path / "out" / "horizons.json").read_text())["grades"]
+    assert list(grades) == ["2", "8"] and {len(one) for pair in grades.values() for one in pair.values()} == {32}
+    assert statistics.median(grades["2"]["noop"]) == pytest.approx(statistics.median(grades["8"]["noop"]), rel=0.1)
+    assert run_script("horizons", "run", "--updates", "8", "--decisions", "3") == 2
+    assert "divide" in capsys.readouterr().err
 
 
 def test_the_best_static_search_updates_its_record_and_keeps_the_others(run_script, capsys, tmp_path: Path) -> None:
