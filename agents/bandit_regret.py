@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 
 from agents.bandit_training import WINDOW, make_bandit_env, pull
 from agents.bandits import BANDITS, Values, choice_entropy, entropy, make_bandit
+from agents.tree_file import Tree
 from gan_env.latent_env import GanLatentBanditVectorEnv
 
 REGRETS = ("reached", "of the way", "greedy", "policy entropy", "choice entropy")
@@ -26,6 +28,7 @@ def measure_regret(
     noise: float,
     *,
     bandits: Sequence[str] = tuple(BANDITS),
+    once: Callable[[str, Callable[[], Tree]], Tree] = lambda name, make: make(),
 ) -> dict[str, Any]:
     """What bandits reach on a noisy codebook, by seed; ``options`` are those of the environment beside ``codes``.
 
@@ -34,25 +37,31 @@ def measure_regret(
 
     ``reached``: mean worth of the last 1,000 choices as a share of the best code's; ``of the way``: as a share of the
     way from the mean code's worth to the best one's; ``greedy``: worth of the code of largest value, as the first.
+
+    Every step of it, by its name, is had made by ``once``, which may know what it gives.
     """
     envs = make_bandit_env(_BATCH, {**options, "codes": codes, "noise": noise, "pulls": max(pulls, 1)})
-    means = mean_rewards(envs, draws)
+    means: Values = once("worth of the codes", partial(mean_rewards, envs, draws))
     found: dict[str, dict[str, list[float]]] = {}
     for name in bandits:
-        settings = {"anneal": pulls // 2} if name == "ema" else {}
-        rows: dict[str, list[float]] = {measure: [] for measure in REGRETS}
-        for seed in range(seeds):
-            bandit = make_bandit(name, codes, seed, settings)
-            record = pull(envs, bandit, pulls, seed=seed, points=1)
-            last = record.actions[-WINDOW:]
-            reached, gap = float(means[last].mean()), float(means.max() - means.mean())
-            rows["reached"].append(reached / float(means.max()))
-            rows["of the way"].append((reached - float(means.mean())) / max(gap, 1e-12))
-            rows["greedy"].append(float(means[int(bandit.values.argmax())] / means.max()))
-            rows["policy entropy"].append(entropy(bandit.probabilities()))
-            rows["choice entropy"].append(choice_entropy(last, codes))
-        found[name] = rows
+        rows = [once(f"{name} {seed}", partial(_regret, envs, name, pulls, seed, means)) for seed in range(seeds)]
+        found[name] = {measure: [row[measure] for row in rows] for measure in REGRETS}
     return {"random": float(means.mean() / means.max()), "best mean reward": float(means.max()), "bandits": found}
+
+
+def _regret(envs: GanLatentBanditVectorEnv, name: str, pulls: int, seed: int, means: Values) -> dict[str, float]:
+    """:data:`REGRETS` of one bandit; ``means`` ``(codes,)`` are what the codes are worth."""
+    settings = {"anneal": pulls // 2} if name == "ema" else {}
+    bandit = make_bandit(name, len(means), seed, settings)
+    last = pull(envs, bandit, pulls, seed=seed, points=1).actions[-WINDOW:]
+    reached, mean, best = float(means[last].mean()), float(means.mean()), float(means.max())
+    return {
+        "reached": reached / best,
+        "of the way": (reached - mean) / max(float(means.max() - means.mean()), 1e-12),
+        "greedy": float(means[int(bandit.values.argmax())] / means.max()),
+        "policy entropy": entropy(bandit.probabilities()),
+        "choice entropy": choice_entropy(last, len(means)),
+    }
 
 
 def mean_rewards(envs: GanLatentBanditVectorEnv, draws: int) -> Values:

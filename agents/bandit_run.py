@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,15 +21,19 @@ from tqdm import tqdm
 from agents.bandit_teams import make_team
 from agents.bandit_training import PullRecord, make_bandit_env, pull
 from agents.bandits import Bandit, make_bandit
+from agents.checkpoint import Checkpoint, Checkpoints
 from agents.cli import join_data_dir, parse_overrides
+from agents.interruption import Interruption
 from agents.latent_gans import GanRow, GanSizes, GanTrainer
 from agents.report import comparison_table
+from agents.resuming import EVALUATION, ResumableOptions, folder_of, going_on, last_checkpoint
 from agents.run_folder import RunFolder, provenance
 from agents.statistics import Summary, summarise
+from agents.tree_file import Tree
 from gan_backbones.data import DataSet
 from gan_backbones.metrics import extract, judge, load_reference, name_number
 from gan_backbones.tensor_file import write_tensors
-from gan_env.frozen_gan import FrozenGan, data_name_of
+from gan_env.frozen_gan import data_name_of
 from gan_env.latent_config import BanditConfig
 from gan_env.latent_env import GanLatentBanditVectorEnv
 from gan_env.latent_reward import parse_latent_reward
@@ -38,7 +42,7 @@ from gan_env.render import image_grid
 
 _PULLS, _NUM_ENVS = 20_000, 32
 _GAN_OPTIONS = {f"gan_{field.name}": field.name for field in dataclasses.fields(GanSizes)}
-_LEFT_OUT = ("backbone", "loss", "action_type", "knobs", "observation", "cluster", "checkpoint_every")
+_LEFT_OUT = ("backbone", "loss", "action_type", "knobs", "observation", "cluster")
 """Options of the other algorithms."""
 _GRADES, _GRADE_IMAGES = 8, 256
 _TOP = 0.1
@@ -104,6 +108,11 @@ class BanditSettings:
         settings.bandit(config.codes, list(parse_latent_reward(config.reward)), seed=0)
         return settings
 
+    @property
+    def algorithm(self) -> dict[str, Any]:
+        """Who learns, by option."""
+        return {"learner": self.learner, "team": self.team} | self.learner_options
+
     def bandit(self, codes: int, terms: list[str], seed: int) -> Bandit:
         """The learner, or the team of learners."""
         if self.team is None:
@@ -111,105 +120,140 @@ class BanditSettings:
         return make_team(self.team, self.learner, terms, codes, seed, member_options=self.learner_options)
 
 
-def train_bandit(options: Mapping[str, Any]) -> None:
-    """Prepare, train, draw, grade, report; ``options`` are those of ``train_agent.py`` by name."""
-    settings = BanditSettings.of(options)
+@dataclass(frozen=True)
+class _Run:
+    """A run in progress."""
+
+    settings: BanditSettings
+    options: Mapping[str, Any]
+    """Of ``train_agent.py``, by name."""
+    data: DataSet
+    folder: RunFolder
+    saved: Checkpoint | None
+    """What it goes on from: of the GAN's training, ``gan``, or of the pulling, ``pulling``."""
+    checkpoints: Checkpoints
+    interruption: Interruption
+    console: Console
+
+    def stage(self, name: str) -> Tree:
+        """The state that the stage ``name`` goes on from; none where it begins."""
+        return None if self.saved is None else self.saved.tree.get(name)
+
+
+def train_bandit(options: ResumableOptions) -> None:
+    """Prepare, train, draw, grade, report; or go on with it. ``options`` are those of ``train_agent.py``."""
+    given = dataclasses.asdict(options)
+    settings = BanditSettings.of(given)
     console = Console(soft_wrap=False, markup=False)
     torch.set_num_threads(1)  # the population has threads of its own
-    started, seed = time.monotonic(), options["seed"]
-    name = f"latent-bandit-{seed}-{datetime.now():%Y%m%d-%H%M%S}"
-    folder = RunFolder(options["run_dir"] or Path("runs") / name)
-    environment = dict(settings.environment)
-    loads = "gan" in environment
-    if loads:
-        envs = make_bandit_env(settings.num_envs, environment)
-        folder.create()
+    started, name = time.monotonic(), f"latent-bandit-{given['seed']}-{datetime.now():%Y%m%d-%H%M%S}"
+    folder = folder_of(options, Path("runs") / name, console)
+    if folder is None:
+        return
+    envs = make_bandit_env(settings.num_envs, settings.environment) if "gan" in settings.environment else None
+    if envs is None:
+        data_name, resolution, about = settings.data or "faces", settings.resolution, dataclasses.asdict(settings.sizes)
     else:
-        data = cached_data(settings.data or "faces", settings.resolution, options["cache_dir"], options["progress"])
-        if not data.is_image:
-            raise ValueError(f"data set {data.name!r} holds points; --algo bandit draws images")
-        folder.create()
-        environment["gan"] = str(_train_gan(settings, data, folder, options, console))
-        envs = make_bandit_env(settings.num_envs, environment)
-    gan = envs.core.gan
-    data = cached_data(
-        data_name_of(gan, settings.data), gan.meta.sample_shape[-1], options["cache_dir"], options["progress"]
+        gan = envs.core.gan
+        data_name, resolution = data_name_of(gan, settings.data), gan.meta.sample_shape[-1]
+        about = dataclasses.asdict(gan.meta)
+    data = cached_data(data_name, resolution, given["cache_dir"], given["progress"])
+    if not data.is_image:
+        raise ValueError(f"data set {data.name!r} holds points; --algo bandit draws images")
+    record = (
+        provenance(given["device"])
+        | {"options": given, "total_timesteps": settings.pulls, "num_envs": settings.num_envs}
+        | {"environment": settings.environment, "algorithm": settings.algorithm, "gan": about}
     )
+    with going_on(folder, options, record, console) as (checkpoints, interruption):
+        saved = last_checkpoint(checkpoints, options, console)
+        run = _Run(settings, given, data, folder, saved, checkpoints, interruption, console)
+        if envs is None:
+            envs = make_bandit_env(settings.num_envs, settings.environment | {"gan": str(_train_gan(run))})
+        _learn_and_grade(run, envs)
+    envs.close()
+    minutes, seconds = divmod(round(time.monotonic() - started), 60)
+    console.print(f"done in {minutes} min {seconds} s; {folder.path / EVALUATION} holds every number", highlight=False)
+
+
+def _train_gan(run: _Run) -> Path:
+    """From the last checkpoint to the end; gives the GAN's path."""
+    sizes, path = run.settings.sizes, run.folder.path / "gan.safetensors"
+    if run.stage("pulling") is not None:
+        return path
+    run.console.print(f"training a GAN on {run.data.name}: {sizes.updates} updates ...", highlight=False)
+    trainer = GanTrainer([GanRow(run.data, run.options["seed"])], sizes, run.options["device"])
+    if (begun := run.stage("gan")) is not None:
+        trainer.set_state(begun)
+
+    def keep() -> None:
+        run.checkpoints.offer(trainer.updates, lambda: {"gan": trainer.get_state()}, run.interruption)
+
+    trainer.train(after=keep, progress=run.options["progress"])
+    if trainer.records[0].diverged:
+        raise ValueError("the GAN diverged; try another seed, or load a GAN by --env gan=PATH")
+    trainer.save(0, path, {})
+    trainer.close()
+    return path
+
+
+def _learn_and_grade(run: _Run, envs: GanLatentBanditVectorEnv) -> None:
+    """All that follows on the GAN; :data:`EVALUATION` is the last file that is written."""
+    settings, folder, gan, seed = run.settings, run.folder, envs.core.gan, run.options["seed"]
     bandit = settings.bandit(envs.config.codes, list(envs.core.weights), seed)
-    algorithm = {"learner": settings.learner, "team": settings.team} | settings.learner_options
-    folder.write_json(
-        "config.json",
-        provenance(options["device"])
-        | {"options": dict(options), "total_timesteps": settings.pulls, "num_envs": settings.num_envs}
-        | {"environment": environment, "algorithm": algorithm, "gan": dataclasses.asdict(gan.meta)},
-    )
-    console.print(
+    run.console.print(
         f"{settings.team or settings.learner} on {envs.config.codes} codes, {settings.pulls} pulls; "
         f"writing {folder.path} (tensorboard --logdir {folder.path})",
         highlight=False,
     )
     writer = SummaryWriter(str(folder.path))
-    record = _learn(envs, bandit, settings.pulls, seed, folder, writer, show=options["progress"])
+    record = _learn(run, envs, bandit, writer)
+    run.console.print(run.checkpoints.cost, highlight=False)
     policies = _policies(bandit)
     for method, policy in policies.items():
         latents = _latents_of(envs, policy, _SHOWN, seed=seed)
         writer.add_image(f"draws/{method}", image_grid(gan.sample(latents)), settings.pulls, dataformats="HWC")
     _save_policy(folder.path / "policy.safetensors", bandit, envs)
-    grades, metric = _grade(gan, envs, policies, data, options)
+    grades, metric = _grade(run, envs, policies)
     summaries = summarise(grades)
-    folder.write_json("evaluation.json", _evaluation(metric, summaries, record, envs))
-    settings_shown = {
-        key: value if isinstance(value, int | float | str) else str(value) for key, value in algorithm.items()
+    shown = {
+        key: value if isinstance(value, int | float | str) else str(value) for key, value in settings.algorithm.items()
     }
     best = {f"hparam/{key.replace('/', '_')}": value for key, value in record.curves().items()}
-    writer.add_hparams(settings_shown, best | {"hparam/iqm": summaries["bandit"].iqm}, run_name=".")
+    writer.add_hparams(shown, best | {"hparam/iqm": summaries["bandit"].iqm}, run_name=".")
     writer.close()
-    console.print(comparison_table("bandit", f"latents on {data.name}", metric, summaries, grades))
-    console.print(
+    folder.write_json(EVALUATION, _evaluation(metric, summaries, record, envs))
+    run.console.print(comparison_table("bandit", f"latents on {run.data.name}", metric, summaries, grades))
+    run.console.print(
         "bandit: its policy as trained; top: the tenth of the codes with the largest values; random: N(0, I). "
         "A policy that keeps to few codes makes likely images and little variety, which this distance punishes.",
         highlight=False,
     )
-    minutes, seconds = divmod(round(time.monotonic() - started), 60)
-    console.print(
-        f"done in {minutes} min {seconds} s; {folder.path / 'evaluation.json'} holds every number", highlight=False
-    )
-    envs.close()
 
 
-def _train_gan(
-    settings: BanditSettings, data: DataSet, folder: RunFolder, options: Mapping[str, Any], console: Console
-) -> Path:
-    sizes = settings.sizes
-    console.print(f"training a GAN on {data.name}: {sizes.updates} updates ...", highlight=False)
-    trainer = GanTrainer([GanRow(data, options["seed"])], sizes, options["device"])
-    trainer.train(progress=options["progress"])
-    if trainer.records[0].diverged:
-        raise ValueError("the GAN diverged; try another seed, or load a GAN by --env gan=PATH")
-    path = trainer.save(0, folder.path / "gan.safetensors", {})
-    trainer.close()
-    return path
-
-
-def _learn(
-    envs: GanLatentBanditVectorEnv,
-    bandit: Bandit,
-    pulls: int,
-    seed: int,
-    folder: RunFolder,
-    writer: SummaryWriter,
-    *,
-    show: bool,
-) -> PullRecord:
-    with tqdm(total=pulls, unit="pull", desc="pulling", disable=None if show else True, dynamic_ncols=True) as bar:
+def _learn(run: _Run, envs: GanLatentBanditVectorEnv, bandit: Bandit, writer: SummaryWriter) -> PullRecord:
+    """From the last checkpoint to the end, which is kept, too."""
+    trained, pulls, begun = run.settings.sizes.updates, run.settings.pulls, run.stage("pulling")
+    hidden = None if run.options["progress"] else True
+    with tqdm(total=pulls, unit="pull", desc="pulling", disable=hidden, dynamic_ncols=True) as bar:
 
         def on_point(record: PullRecord) -> None:
             for name, value in record.curves().items():
                 writer.add_scalar(name, value, record.at[-1])
-            folder.append_stats({"step": record.at[-1], **record.curves()})
-            bar.update(record.at[-1] - bar.n)
+            run.folder.append_stats({"step": record.at[-1], **record.curves()})
 
-        return pull(envs, bandit, pulls, seed=seed, on_point=on_point)
+        def after(made: int, state: Callable[[], Tree]) -> None:
+            def tree() -> Tree:
+                writer.flush()
+                return {"pulling": state()}
+
+            bar.update(made - bar.n)
+            if made < pulls:
+                run.checkpoints.offer(trained + made, tree, run.interruption)
+            else:
+                run.checkpoints.save(trained + made, tree)
+
+        return pull(envs, bandit, pulls, seed=run.options["seed"], on_point=on_point, saved=begun, after=after)
 
 
 def _policies(bandit: Bandit) -> dict[str, NDArray[np.float64]]:
@@ -229,16 +273,15 @@ def _latents_of(envs: GanLatentBanditVectorEnv, policy: NDArray[np.float64], cou
 
 
 def _grade(
-    gan: FrozenGan,
-    envs: GanLatentBanditVectorEnv,
-    policies: Mapping[str, NDArray[np.float64]],
-    data: DataSet,
-    options: Mapping[str, Any],
+    run: _Run, envs: GanLatentBanditVectorEnv, policies: Mapping[str, NDArray[np.float64]]
 ) -> tuple[dict[str, NDArray[np.float64]], str]:
-    extractor = judge()
-    reference = load_reference(data, extractor, cache_dir=options["cache_dir"], progress=options["progress"])
+    gan, extractor = envs.core.gan, judge()
+    reference = load_reference(
+        run.data, extractor, cache_dir=run.options["cache_dir"], progress=run.options["progress"]
+    )
 
     def distance(latents: Tensor) -> float:
+        run.interruption.check()  # all pulls are saved; grading begins anew and gives the same
         features = extract(extractor, gan.sample(latents), progress=False, label="")
         return float(reference.distance(features))
 
@@ -275,4 +318,6 @@ def _save_policy(path: Path, bandit: Bandit, envs: GanLatentBanditVectorEnv) -> 
         "probabilities": torch.from_numpy(bandit.probabilities()),
         "codes": envs.core.actions.latents(np.arange(bandit.arms)),
     }
-    write_tensors(path, tensors, {"format": "gan-balance latent policy", "gan": str(envs.config.gan)})
+    gan = Path(envs.config.gan)
+    beside = gan.name if gan.parent == path.parent else str(gan)  # the run's own GAN moves with its folder
+    write_tensors(path, tensors, {"format": "gan-balance latent policy", "gan": beside})

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.bandit_state import bandit_state, restore_bandit
 from agents.bandits import Bandit, choice_entropy, entropy
+from agents.tree_file import Tree
 from gan_env.latent_env import GanLatentBanditVectorEnv
 
 WINDOW = 1000
@@ -55,33 +57,51 @@ def pull(
     *,
     seed: int,
     points: int = _POINTS,
-    on_point: Callable[[PullRecord], None] | None = None,
+    on_point: Callable[[PullRecord], None] = lambda record: None,
+    saved: Tree = None,
+    after: Callable[[int, Callable[[], Tree]], None] = lambda pulls, state: None,
 ) -> PullRecord:
     """At least ``pulls`` pulls, a whole number of steps of ``envs``; ``bandit`` learns from each step.
 
-    ``on_point`` is told of every new point of the curves, about ``points`` times.
+    ``on_point`` is told of every new point of the curves, about ``points`` times. ``after`` is told, after every step,
+    the pulls made and what gives the state; with such a state as ``saved``, pulling goes on exactly from there.
     """
     steps = -(-pulls // envs.num_envs)
     total = steps * envs.num_envs
-    terms = {name: np.zeros(total) for name in envs.core.weights}
-    record = PullRecord(np.zeros(total, np.int64), np.zeros(total), terms)
     marks = {round(steps * (index + 1) / points) for index in range(points)}
-    observations, _ = envs.reset(seed=seed)
-    for step in range(steps):
+    if saved is None:
+        made, (observations, _) = 0, envs.reset(seed=seed)
+        terms = {name: np.zeros(total) for name in envs.core.weights}
+        record = PullRecord(np.zeros(total, np.int64), np.zeros(total), terms)
+    else:
+        made, observations, record = saved["steps"], saved["observations"], PullRecord(**saved["record"])
+        envs.set_state(saved["environments"])
+        restore_bandit(bandit, saved["bandit"])
+
+    def state() -> Tree:
+        return {
+            "steps": step + 1,
+            "observations": observations,
+            "record": vars(record),
+            "environments": envs.get_state(),
+            "bandit": bandit_state(bandit),
+        }
+
+    for step in range(made, steps):
         rows = slice(step * envs.num_envs, (step + 1) * envs.num_envs)
         actions, _ = bandit.predict(observations)
         observations, rewards, _, _, infos = envs.step(actions)
-        parts = {name: infos["reward_terms"][name] for name in terms}
+        parts = {name: infos["reward_terms"][name] for name in record.terms}
         bandit.learn(actions, rewards, parts)
         record.actions[rows], record.rewards[rows] = actions, rewards
         for name, part in parts.items():
-            terms[name][rows] = part
+            record.terms[name][rows] = part
         if step + 1 in marks:
             last = slice(max(0, rows.stop - WINDOW), rows.stop)
             record.at.append(rows.stop)
             record.reward.append(float(record.rewards[last].mean()))
             record.policy_entropy.append(entropy(bandit.probabilities()))
             record.choice_entropy.append(choice_entropy(record.actions[last], bandit.arms))
-            if on_point is not None:
-                on_point(record)
+            on_point(record)
+        after(rows.stop, state)
     return record

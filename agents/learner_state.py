@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.distributions import StateDependentNoiseDistribution
 from stable_baselines3.common.vec_env import VecMonitor
 
@@ -91,12 +92,39 @@ def restore_learner(model: BaseAlgorithm, state: Mapping[str, Any]) -> None:
     monitor.episode_returns, monitor.episode_lengths = state["returns"], state["lengths"]
     monitor.episode_count = state["episode_count"]
     _environments(model).set_state(state["environments"])
-    restore_random(model, state["random"])
+    _restore_random(model, state["random"])
 
 
-def restore_random(model: BaseAlgorithm, state: Mapping[str, Any]) -> None:
-    """The part of :func:`restore_learner` that has to be repeated where the rollout begins: state-dependent exploration
-    draws its noise just before."""
+class ResumeLearning(BaseCallback):
+    """Puts ``saved``, a :func:`learner_state`, in place when training begins, and calls ``boundary`` where each later
+    rollout begins; ``restore`` is called before, for what else there is to put in place."""
+
+    def __init__(
+        self, saved: Tree, restore: Callable[[], None] = lambda: None, boundary: Callable[[], None] = lambda: None
+    ) -> None:
+        super().__init__()
+        self._saved, self._restore, self._boundary = saved, restore, boundary
+
+    def _on_training_start(self) -> None:
+        # Training begins as usual and is then set forward: were it told to go on, the algorithm would add what is
+        # done to what is to be done, and stretch its schedules.
+        if self._saved is not None:
+            self._restore()
+            restore_learner(self.model, self._saved)
+
+    def _on_rollout_start(self) -> None:
+        if self._saved is not None:
+            # Once more: state-dependent exploration has just drawn its noise.
+            _restore_random(self.model, self._saved["random"])
+            self._saved = None
+        else:
+            self._boundary()
+
+    def _on_step(self) -> bool:
+        return True
+
+
+def _restore_random(model: BaseAlgorithm, state: Mapping[str, Any]) -> None:
     random.setstate(state["python"])
     np.random.set_state(state["numpy"])  # noqa: NPY002  # Stable-Baselines3 draws from it
     torch.set_rng_state(state["torch"])

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Protocol, TypeVar, get_args, get_type_hints
 import tyro
 from rich.console import Console
 
-from agents.checkpoint import Checkpoints
+from agents.checkpoint import Checkpoint, Checkpoints
 from agents.interruption import Interruption
 from agents.run_folder import PROVENANCE, RunFolder
 
@@ -135,6 +135,15 @@ def going_on(
             console.print(again_by, markup=False, highlight=False, soft_wrap=True)
             raise
         checkpoints.clear()
+
+
+def last_checkpoint(checkpoints: Checkpoints, options: ResumableOptions, console: Console) -> Checkpoint | None:
+    """Where a run begins or goes on, with a word on that; see :meth:`~agents.checkpoint.Checkpoints.load`."""
+    saved = checkpoints.load(lambda problem: console.print(problem, style="yellow", highlight=False))
+    if options.resume is not None:
+        begins = "no checkpoint was saved yet: beginning anew" if saved is None else f"going on from step {saved.step}"
+        console.print(begins, highlight=False)
+    return saved
 
 
 def _check(folder: RunFolder, record: Mapping[str, Any]) -> None:

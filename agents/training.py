@@ -17,7 +17,7 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from agents.checkpoint import Checkpoint, Checkpoints
 from agents.evaluation import Evaluator
 from agents.interruption import Interruption
-from agents.learner_state import learner_state, restore_learner, restore_random
+from agents.learner_state import ResumeLearning, learner_state
 from agents.sb3 import ChooseByValidation, build_model, make_training_env
 from agents.tree_file import Tree
 from gan_env import EnvConfig, GanInstance
@@ -117,7 +117,7 @@ class PolicyTraining:
         as if it had never stopped. Callbacks with a state, :class:`Resumable`, get theirs back. A signal in
         ``interruption`` ends training where the next rollout begins, by ``Interrupted``.
         """
-
+        tree: Tree = None if saved is None else saved.tree
         spent: dict[int, int] = {}
 
         def count(updates: int) -> None:
@@ -142,12 +142,11 @@ class PolicyTraining:
                 "learner": learner_state(self.model),
             }
 
-        def restore(tree: Mapping[str, Any]) -> None:
+        def restore() -> None:
             for one, own in zip(resumable, tree["callbacks"], strict=True):
                 one.set_state(own)
             count(tree["updates"])
             spent.update(tree["spent"])
-            restore_learner(self.model, tree["learner"])
 
         def boundary() -> None:
             if checkpoints is not None:
@@ -155,7 +154,7 @@ class PolicyTraining:
             elif interruption is not None:
                 interruption.check()
 
-        resume = _Resume(None if saved is None else saved.tree, restore, boundary)
+        resume = ResumeLearning(tree and tree["learner"], restore, boundary)
         self.model.set_logger(Logger(None, list(outputs)))
         self.model.learn(
             total_timesteps,
@@ -181,30 +180,4 @@ class _CountUpdates(BaseCallback):
 
     def _on_step(self) -> bool:
         self._tell(self._updates)
-        return True
-
-
-class _Resume(BaseCallback):
-    """Puts a saved state in place when training begins, and calls ``boundary`` where each later rollout begins."""
-
-    def __init__(
-        self, saved: Tree | None, restore: Callable[[Mapping[str, Any]], None], boundary: Callable[[], None]
-    ) -> None:
-        super().__init__()
-        self._saved, self._restore, self._boundary = saved, restore, boundary
-
-    def _on_training_start(self) -> None:
-        # Training begins as usual and is then set forward: were it told to go on, the algorithm would add what is
-        # done to what is to be done, and stretch its schedules.
-        if self._saved is not None:
-            self._restore(self._saved)
-
-    def _on_rollout_start(self) -> None:
-        if self._saved is not None:
-            restore_random(self.model, self._saved["learner"]["random"])
-            self._saved = None
-        else:
-            self._boundary()
-
-    def _on_step(self) -> bool:
         return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -136,13 +137,21 @@ class LatentCore:
         return self.gan.sample(self.latents[row : row + 1])
 
     def get_state(self) -> dict[str, Any]:
-        """A copy of everything in mid-episode."""
-        return {name: copy.deepcopy(getattr(self, name)) for name in _STATE}
+        """Everything in mid-episode, copied: plain values, arrays and tensors. :meth:`set_state` continues exactly."""
+        return {name: copy.deepcopy(getattr(self, name)) for name in _ROWS} | {
+            "instances": [None if one is None else dataclasses.asdict(one) for one in self.instances],
+            "rngs": [None if rng is None else rng.bit_generator.state for rng in self._rngs],
+        }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Continue from a state that :meth:`get_state` of an environment with equal options returned."""
-        for name in _STATE:
+        for name in _ROWS:
             setattr(self, name, copy.deepcopy(state[name]))
+        self.instances = [None if one is None else LatentEpisode(**one) for one in state["instances"]]
+        self._rngs = [None if saved is None else np.random.default_rng() for saved in state["rngs"]]
+        for rng, saved in zip(self._rngs, state["rngs"], strict=True):
+            if rng is not None:
+                rng.bit_generator.state = saved
 
     def close(self) -> None:
         """Nothing is held."""
@@ -165,7 +174,7 @@ class LatentCore:
         return reward_terms(self.weights, Draw(looks, self._recent[chosen], drawn, means, self.facts))
 
 
-_STATE = ("instances", "_pulls", "_seen", "latents", "_rngs", "_recent", "_recent_attributes")
+_ROWS = ("_pulls", "_seen", "latents", "_recent", "_recent_attributes")
 
 
 def actions_of(config: LatentConfig, latent_size: int) -> LatentActions:

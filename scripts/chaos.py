@@ -31,12 +31,12 @@ from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from agents.cli import fail_in_one_line
+from agents.resuming import CONFIG
 from agents.run_folder import RunFolder
-from gan_backbones.tensor_file import digest_tensors
+from gan_backbones.tensor_file import digest_tensors, read_tensors
 
 SMALL = ("--suite", "ring", "--num-envs", "16", "--total-timesteps", "1600", "--env", "decisions=10")
 """Arguments of the run that is killed where none are given."""
-SAME_BYTES = ("evaluation.json", "validation.json", "features_seen.json")
 _WRITES_SKIPPED = 3  # at most, before a kill while one is written
 _GLANCE = 0.0005  # seconds between two looks for a checkpoint that is being written
 
@@ -131,7 +131,7 @@ class Lives:
     def begin(self, run: str) -> ForkProcess:
         """A new life of the run of this name."""
         path = self._folder / run
-        if (path / "config.json").is_file():
+        if (path / CONFIG).is_file():
             arguments = ["--resume", str(path)]
         else:
             shutil.rmtree(path, ignore_errors=True)
@@ -184,13 +184,16 @@ class Lives:
 
 def artefacts(run: Path) -> dict[str, Any]:
     """All that a finished run leaves, by name, without the times that it took and pictures, which are drawn by time."""
-    found: dict[str, Any] = {name: (run / name).read_text() for name in SAME_BYTES}
-    with zipfile.ZipFile(run / "policy.zip") as archive:
-        for name in archive.namelist():
-            if name.endswith(".pth"):
-                with archive.open(name) as file:
-                    content = torch.load(file, map_location="cpu", weights_only=True)
-                found[f"policy.zip/{name}"] = _digest(content)
+    found: dict[str, Any] = {path.name: path.read_text() for path in run.glob("*.json") if path.name != CONFIG}
+    for path in run.glob("*.safetensors"):
+        found[path.name] = _digest(read_tensors(path))
+    for path in run.glob("*.zip"):
+        with zipfile.ZipFile(path) as archive:
+            for name in archive.namelist():
+                if name.endswith(".pth"):
+                    with archive.open(name) as file:
+                        content = torch.load(file, map_location="cpu", weights_only=True)
+                    found[f"{path.name}/{name}"] = _digest(content)
     rows = [json.loads(line) for line in (run / "stats.jsonl").read_text().splitlines()]
     found["stats.jsonl"] = [{key: row[key] for key in row if not key.startswith("time/")} for row in rows]
     events = EventAccumulator(

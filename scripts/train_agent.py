@@ -29,7 +29,7 @@ from agents.logging import GanLogger, ProgressBar, RunWriter
 from agents.predictors import NoopPredictor, Predictor, RandomPredictor
 from agents.presets import ALGORITHMS, get_preset
 from agents.report import comparison_table, evaluation_json, one_sided_warning
-from agents.resuming import CONFIG, EVALUATION, folder_of, going_on, parse_options
+from agents.resuming import CONFIG, EVALUATION, folder_of, going_on, last_checkpoint, parse_options
 from agents.run_folder import RunFolder, provenance
 from agents.sb3 import check_action_type
 from agents.statistics import Summary, summarise
@@ -103,12 +103,10 @@ def main() -> None:
     options = parse_options(Options, __doc__)
     if options.list:
         print_known()
-    elif options.algo != "bandit":
-        train_where(options)
-    elif options.resume is None:
-        train_bandit(dataclasses.asdict(options))
+    elif options.algo == "bandit":
+        train_bandit(options)
     else:
-        raise ValueError("a run of --algo bandit cannot go on; it takes minutes and gives the same from the beginning")
+        train_where(options)
 
 
 def train_where(options: Options) -> None:
@@ -181,10 +179,7 @@ def learn_and_grade(
 ) -> None:
     """From the last checkpoint to the end, :data:`EVALUATION` being the last file that is written."""
     started = time.monotonic()
-    saved = checkpoints.load(lambda problem: console.print(problem, style="yellow", highlight=False))
-    if options.resume is not None:
-        begins = "no checkpoint was saved yet: beginning anew" if saved is None else f"going on from step {saved.step}"
-        console.print(begins, highlight=False)
+    saved = last_checkpoint(checkpoints, options, console)
     total_timesteps, validations = (checkpoints.settings[name] for name in ("timesteps", "validations"))
     writer = SummaryWriter(str(folder.path))
     trials = training.learn(

@@ -17,6 +17,7 @@ from agents.latent_study.lab import Lab, frozen
 from agents.page import Column, Markup, listing, panels, table, tag
 from agents.page.charts import Axis, whisker
 from agents.page.numbers import fixed, significant
+from agents.tree_file import Tree
 from gan_backbones.latent_samplers import CHEAP_SAMPLERS, SAMPLERS, Drawn, metropolis_hastings
 from gan_env.frozen_gan import calibration_of
 
@@ -97,7 +98,7 @@ def write_noisy(lab: Lab) -> None:
     settings = lab.settings
     codes, pulls, seeds = settings.noisy_codes, settings.noisy_pulls, settings.noisy_seeds
     lab.say(f"pulling under noise: {len(BANDITS)} bandits, {seeds} seeds each ...")
-    result = measure_regret(lab.latents, codes, pulls, seeds, settings.noisy_draws, _NOISE)
+    result = measure_regret(lab.latents, codes, pulls, seeds, settings.noisy_draws, _NOISE, once=lab.once)
     lab.numbers["noisy bandits"] = result
     rows = [
         [
@@ -138,10 +139,13 @@ def write_rivals(lab: Lab) -> None:
     samplers = dict(CHEAP_SAMPLERS if settings.cheap_rivals else SAMPLERS)
     steps = 16 if settings.cheap_rivals else 64
     samplers["MH-GAN"] = partial(metropolis_hastings, start_logit=start, steps=steps)
-    drawn: dict[str, Drawn] = {}
-    for name, sampler in samplers.items():
+
+    def draw(name: str) -> Tree:
         lab.say(f"  {name}")
-        drawn[name] = sampler(gan.generate, judge, count, latent_size=gan.latent_size, seed=lab.seed + 50_000)
+        one = samplers[name](gan.generate, judge, count, latent_size=gan.latent_size, seed=lab.seed + 50_000)
+        return {"latents": one.latents, "images": one.images}
+
+    drawn = {name: Drawn(**lab.once(name, partial(draw, name))) for name in samplers}
     rng = np.random.default_rng(lab.seed)
     worth, policy = lab.kept["bandit"].values()
     arms = len(worth)

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from stable_baselines3.common.vec_env import VecMonitor
+from torch import Tensor
 
 from agents.bandit_training import PullRecord, make_bandit_env, pull
 from agents.bandits import make_bandit
 from agents.latent_study.lab import MEASURES, Lab, frozen
+from agents.learner_state import ResumeLearning, learner_state
 from agents.page import listing, panels, tag
 from agents.page.numbers import significant
 from agents.sb3 import make_model
+from agents.tree_file import Tree
 from agents.vec_env import SB3VecEnv
 from gan_env.latent_env import GanLatentBanditVectorEnv, GanLatentBoxVectorEnv
 
+_Envs = GanLatentBanditVectorEnv | GanLatentBoxVectorEnv
 _RATES = (0.1, 0.9)
 _NOISE = 0.5
 _BONUS = 5.0
@@ -33,10 +38,12 @@ def write_rates(lab: Lab) -> None:
     """Moving averages that forget too fast, under noise."""
     pulls = lab.settings.noisy_pulls
     envs = make_bandit_env(16, lab.latents | {"codes": lab.settings.noisy_codes, "noise": _NOISE})
-    records: dict[str, PullRecord] = {}
-    for rate in _RATES:
+
+    def pull_at(rate: float) -> Tree:
         bandit = make_bandit("ema", envs.config.codes, lab.seed, {"learning_rate": rate, "anneal": pulls // 2})
-        records[f"rate {rate:g}"] = pull(envs, bandit, pulls, seed=lab.seed)
+        return vars(pull(envs, bandit, pulls, seed=lab.seed))
+
+    records = {f"rate {rate:g}": PullRecord(**lab.once(f"{rate:g}", partial(pull_at, rate))) for rate in _RATES}
     slow, fast = (float(record.rewards[-1000:].mean()) for record in records.values())
     lab.numbers["learning rates"] = {"slow": slow, "fast": fast}
     told = (
@@ -122,15 +129,8 @@ def write_continuous(lab: Lab) -> None:
     for index, (name, (algorithm, make, options)) in enumerate(contenders.items()):
         lab.say(f"  {name}")
         envs = make(_ENVS, autoreset_mode="SameStep", **(lab.latents | options))
-        model = make_model(algorithm, VecMonitor(SB3VecEnv(envs)), lab.seed, _SETTINGS[algorithm])
-        model.learn(settings.policy_pulls)
-        drawn = []
-        observations, _ = envs.reset(seed=lab.seed + 60_000)
-        for _ in range(-(-settings.samples // _ENVS)):
-            actions, _ = model.predict(observations, deterministic=False)
-            observations, *_ = envs.step(actions)
-            drawn.append(envs.core.latents.clone())
-        latents = torch.cat(drawn)[: settings.samples]
+        latents = lab.once(name, partial(_learn_and_draw, lab, algorithm, envs))
+        envs.close()
         images = gan.sample(latents)
         values = lab.measure(images)
         values["reward"] = float(torch.sigmoid(gan.logits(images)).mean())
@@ -140,7 +140,6 @@ def write_continuous(lab: Lab) -> None:
             [name, f"{values['reward']:.3f}", f"{values['length']:.2f}", *(significant(values[m]) for m in MEASURES)]
         )
         pictures.append(lab.picture(f"policy-{index}.png", f"{name}.", images[:_DRAWS], 8))
-        envs.close()
     lab.numbers["discrete against continuous"] = record
     box, codes = record["PPO, latent itself"], record["PPO, codebook"]
     told = (
@@ -157,6 +156,20 @@ def write_continuous(lab: Lab) -> None:
         listing("What each agent came to draw", ("agent", "D's reward", "length", *MEASURES), rows),
         panels(pictures),
     )
+
+
+def _learn_and_draw(lab: Lab, algorithm: str, envs: _Envs) -> Tensor:
+    """``(samples, latent_size)``: the latents that an agent draws after it has learned."""
+    model = make_model(algorithm, VecMonitor(SB3VecEnv(envs)), lab.seed, _SETTINGS[algorithm])
+    resume = ResumeLearning(lab.begun, boundary=lambda: lab.keep(partial(learner_state, model)))
+    model.learn(lab.settings.policy_pulls, callback=resume)
+    drawn = []
+    observations, _ = envs.reset(seed=lab.seed + 60_000)
+    for _ in range(-(-lab.settings.samples // _ENVS)):
+        actions, _ = model.predict(observations, deterministic=False)
+        observations, *_ = envs.step(actions)
+        drawn.append(envs.core.latents.clone())
+    return torch.cat(drawn)[: lab.settings.samples]
 
 
 EXPERIMENTS = (write_rates, write_exploit, write_continuous)

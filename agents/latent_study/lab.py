@@ -120,10 +120,13 @@ class Lab:
     """What later parts need of earlier ones: trees, as :mod:`agents.tree_file` has them."""
     done: int = 0
     """Parts that are finished."""
+    made: dict[str, Tree] = field(default_factory=dict)
+    """What the finished steps of the present part gave, by name: see :meth:`once`."""
     begun: Tree = None
-    """Where the part goes on that comes next: what it had :attr:`keep` keep when the study was broken off."""
+    """Where the part, or its step, goes on that comes next: what it had :attr:`keep` keep when the study was broken
+    off."""
     keep: Callable[[Callable[[], Tree]], None] = forget
-    """To be called by a part wherever it could go on, with what gives its state."""
+    """To be called by a part, or its step, wherever it could go on, with what gives its state."""
 
     @property
     def gan_path(self) -> Path:
@@ -139,6 +142,17 @@ class Lab:
         """Go on from what :meth:`get_state` of a study with equal settings gave."""
         self.page.set_state(state["page"])
         self.numbers, self.kept, self.done = state["numbers"], state["kept"], state["done"]
+
+    def once(self, step: str, make: Callable[[], Tree]) -> Tree:
+        """What ``make()`` gives, kept until the part is over: no step of a part is made again where the study goes on.
+
+        ``make`` may use :attr:`begun` and :attr:`keep` for itself; a part of steps may not.
+        """
+        if step not in self.made:
+            self.made[step] = make()
+            self.begun = None
+            self.keep(lambda: None)
+        return self.made[step]
 
     def say(self, what: str) -> None:
         """Tell what is being done."""

@@ -55,21 +55,26 @@ def run(lab: Lab, *, quick: bool, checkpoints: Checkpoints, interruption: Interr
     saved = checkpoints.load(lab.say)
     if saved is not None:
         lab.set_state(saved.tree["lab"])
-        lab.begun, before, step = saved.tree["part"], saved.tree["seconds"], saved.step
+        lab.made, lab.begun = saved.tree["steps"], saved.tree["begun"]
+        before, step = saved.tree["seconds"], saved.step
         lab.say(f"going on after {lab.done} of {len(PARTS)} parts")
 
-    def keep(part: Callable[[], Tree]) -> None:
+    def keep(begun: Callable[[], Tree]) -> None:
         nonlocal step
         step += 1
         seconds = before + time.monotonic() - started
-        checkpoints.offer(step, lambda: {"lab": finished, "part": part(), "seconds": seconds}, interruption)
+
+        def state() -> Tree:
+            return {"lab": finished, "steps": lab.made, "begun": begun(), "seconds": seconds}
+
+        checkpoints.offer(step, state, interruption)
 
     lab.keep = keep
     finished = lab.get_state()  # without what a part has added that is not finished
     for part in PARTS[lab.done :]:
         part(lab)
         lab.done += 1
-        lab.begun = None
+        lab.made, lab.begun = {}, None
         finished = lab.get_state()
         keep(lambda: None)
     origin = provenance(lab.device)

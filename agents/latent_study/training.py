@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from agents.latent_gans import GanRecord, GanRow, GanSizes, GanTrainer
 from agents.latent_study.lab import MEASURES, Lab
-from agents.page import Markup, listing, panels, tag
+from agents.page import listing, panels, tag
 from agents.page.numbers import significant
 from agents.tree_file import Tree
 from gan_backbones.data import DataSet
@@ -271,27 +271,13 @@ def compare_resolutions(lab: Lab) -> None:
         return
     updates = settings.large_updates
     lab.say(f"training a GAN at {2 * side} pixels and one at {side}, {updates} updates each ...")
-    found: dict[str, Any] = {"rows": [], "pictures": [], "record": {}}
-    sizes: GanSizes = dataclasses.replace(settings.sizes, updates=updates)
-    unfinished: Tree = None
-    if lab.begun is not None:
-        found, unfinished = lab.begun["found"], lab.begun["trainer"]
-    rows, pictures, record = found.values()
-    for data in (lab.data, large)[len(rows) :]:
+    rows, pictures, record = [], [], {}
+    for data in (lab.data, large):
         pixels = data.sample_shape[-1]
-        trainer = GanTrainer(
-            [GanRow(data, lab.seed, settings.learning_rate, settings.learning_rate)], sizes, lab.device
-        )
-        if unfinished is not None:
-            trainer.set_state(unfinished)
-            unfinished = None
-        trainer.train(after=_keeper(lab, found, trainer), progress=lab.progress)
-        values = lab.measure(trainer.images(0, lab.draw(settings.samples, lab.seed + 10_000)), data)
-        shown = trainer.images(0, lab.draw(9, lab.seed + 10_000))
-        trainer.close()
+        values, shown = lab.once(f"{pixels} pixels", partial(_train_briefly, lab, data, updates))
         record[str(pixels)] = values
         rows.append([f"{pixels} pixels", *(significant(values[measure]) for measure in MEASURES)])
-        pictures.append(str(lab.picture(f"pixels-{pixels}.png", f"{pixels} pixels.", shown, 3)))
+        pictures.append(lab.picture(f"pixels-{pixels}.png", f"{pixels} pixels.", shown, 3))
     lab.numbers["resolutions"] = record
     better = "closer" if record[str(side)]["FD"] < record[str(2 * side)]["FD"] else "not closer"
     told = (
@@ -300,16 +286,25 @@ def compare_resolutions(lab: Lab) -> None:
         "both cases. This is one seed."
     )
     listed = listing("After equally many updates", ("GAN", *MEASURES), rows)
-    page.add(tag("p", told), listed, panels(map(Markup, pictures)))
+    page.add(tag("p", told), listed, panels(pictures))
+
+
+def _train_briefly(lab: Lab, data: DataSet, updates: int) -> tuple[dict[str, float], Tensor]:
+    """Measures of a GAN that is trained on ``data``, and nine of its images."""
+    settings = lab.settings
+    sizes: GanSizes = dataclasses.replace(settings.sizes, updates=updates)
+    trainer = GanTrainer([GanRow(data, lab.seed, settings.learning_rate, settings.learning_rate)], sizes, lab.device)
+    if lab.begun is not None:
+        trainer.set_state(lab.begun)
+    trainer.train(after=lambda: lab.keep(trainer.get_state), progress=lab.progress)
+    values = lab.measure(trainer.images(0, lab.draw(settings.samples, lab.seed + 10_000)), data)
+    shown = trainer.images(0, lab.draw(9, lab.seed + 10_000))
+    trainer.close()
+    return values, shown
 
 
 def _over_training(points: dict[int, dict[str, float]], name: str) -> list[tuple[float, float]]:
     return [(update, values[name]) for update, values in points.items()]
-
-
-def _keeper(lab: Lab, found: dict[str, Any], trainer: GanTrainer) -> Callable[[], None]:
-    """What keeps the state of the comparison while ``trainer`` trains."""
-    return lambda: lab.keep(lambda: {"found": found, "trainer": trainer.get_state()})
 
 
 def _final(points: dict[int, dict[str, float]]) -> str:

@@ -11,10 +11,10 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from agents.latent_gans import GanSizes
-from agents.latent_study.drawing import write_bandit
+from agents.latent_study import looking
+from agents.latent_study.experiments import write_exploit
 from agents.latent_study.lab import quick
-from agents.latent_study.study import begin_answer, begin_experiments
-from agents.latent_study.training import compare_resolutions, train_all, write_conditions
+from agents.latent_study.study import PARTS
 from gan_backbones.tensor_file import read_tensors
 
 GAN = ["--data", "digits", "--resolution", "16", "--batch-size", "4", "--updates", "16", "--updates-per-decision", "2"]
@@ -87,6 +87,26 @@ def test_a_gan_s_training(run_script, after_save, tmp_path, capsys, arguments):
     assert "begun with --seed 0, not 7" in capsys.readouterr().err
 
 
+BANDIT = ["--algo", "bandit", "--total-timesteps", "320", "--num-envs", "16", "--data", "digits", "--no-progress"]
+BANDIT += ["--env", "gan_updates=6", "gan_width=2", "gan_batch_size=4", "gan_latent_size=4", "codes=24", "noise=0.1"]
+
+
+def test_a_bandit_over_a_gan_that_is_trained_for_it(run_script, after_save, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr("agents.bandit_run._GRADES", 2)
+    monkeypatch.setattr("agents.bandit_run._GRADE_IMAGES", 8)
+    # In the training of the GAN, in the middle of the pulls, and after the last one.
+    whole = compare(run_script, after_save, tmp_path, "train_agent", BANDIT, [3, 8, 15])
+    printed = capsys.readouterr().out
+    for told in ("go on with: python train_agent.py --resume broken", *(f"from step {at}" for at in (3, 86, 326))):
+        assert told in printed
+    assert {"gan.safetensors", "policy.safetensors", "evaluation.json", "draws/bandit"} <= whole.keys()
+    assert len(whole["reward/last_1000"]) == len(whole["stats.jsonl"]) == 20
+    assert run_script("train_agent", "--resume", "broken") == 0
+    assert "broken is finished" in " ".join(capsys.readouterr().out.split())
+    assert run_script("train_agent", "--resume", "broken", "--env", "codes=8") == 2
+    assert "begun with --env" in capsys.readouterr().err
+
+
 RAL = ["--vqvae.width", "8", "--vqvae.codes", "8", "--prior.channels", "16", "--prior.layers", "1", "--samples", "32"]
 RAL += ["--vqvae-updates", "3", "--prior-updates", "3", "--ral-updates", "3", "--ral.warm-up", "1"]
 RAL += ["--data", "digits", "--resolution", "16", "--ral.batch-size", "4", "--no-progress"]
@@ -103,16 +123,19 @@ def test_reinforced_adversarial_learning(run_script, after_save, tmp_path):
 def test_the_study_of_a_frozen_gan(run_script, after_save, monkeypatch, tmp_path):
     sizes = GanSizes(latent_size=6, width=2, batch_size=4, updates=4)
     settings = dataclasses.replace(
-        quick(), sizes=sizes, real=64, looks=2, samples=24, large_updates=2, codes=8, pulls=64
+        quick(), sizes=sizes, real=64, looks=2, samples=24, large_updates=2, codes=8, pulls=64, policy_pulls=1024
     )
+    settings = dataclasses.replace(settings, noisy_codes=8, noisy_pulls=64, noisy_seeds=1, noisy_draws=2)
     monkeypatch.setattr("agents.latent_study.lab.quick", lambda: settings)
     monkeypatch.setattr("agents.latent_study.study._answer", lambda lab, quick: [])
-    parts = (begin_answer, train_all, write_bandit, begin_experiments, write_conditions, compare_resolutions)
-    monkeypatch.setattr("agents.latent_study.study.PARTS", parts)
+    brief = {looking.write_pairs, looking.write_confusion, looking.write_reproducibility, write_exploit}
+    monkeypatch.setattr("agents.latent_study.study.PARTS", [part for part in PARTS if part not in brief])
     arguments = ["--quick", "--data", "digits", "--resolution", "16", "--extractor", "efficientnet-lite0@32/2"]
-    # In the first training, after a part, and in the last comparison, whose figures are then drawn.
-    whole = compare(run_script, after_save, tmp_path, "latent_report", [*arguments, "--no-progress"], [3, 4, 2, 3])
-    assert {"study.json", "gan.safetensors", "fd.svg", "reward.svg", "pixels-32.png"} <= whole.keys()
+    # In the first training, after a part, under noise, among the rivals, in the second of two trainings, and in the
+    # learning of two agents.
+    stops = [3, 4, 3, 7, 9, 26, 15]
+    whole = compare(run_script, after_save, tmp_path, "latent_report", [*arguments, "--no-progress"], stops)
+    assert {"study.json", "gan.safetensors", "fd.svg", "reward.svg", "pixels-32.png", "policy-2.png"} <= whole.keys()
     pages = [
         (tmp_path / name / "report.html").read_text().split("How this was made</h2>") for name in ("whole", "broken")
     ]

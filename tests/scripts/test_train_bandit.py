@@ -28,7 +28,7 @@ def test_a_run_trains_a_gan_and_leaves_a_whole_folder(run_script, tmp_path, caps
     for method in evaluation["methods"].values():
         assert set(method) == {"final", "median", "iqm", "ci95", "p90"} and len(method["final"]) == 2
     config = json.loads((folder / "config.json").read_text())
-    assert config["gan"]["notes"]["updates"] == 6 and config["algorithm"]["learner"] == "ema"
+    assert config["gan"]["updates"] == 6 and config["algorithm"]["learner"] == "ema"
     rows = [json.loads(line) for line in (folder / "stats.jsonl").read_text().splitlines()]
     assert rows[-1]["step"] == 320 and {"reward/last_1000", "entropy/policy", "entropy/last_1000"} < set(rows[-1])
     assert list(folder.glob("events.*"))
