@@ -120,7 +120,7 @@ def write_exploit(lab: Lab) -> None:
 def write_continuous(lab: Lab) -> None:
     """The same algorithms over a codebook and over the latent itself."""
     settings, page, gan = lab.settings, lab.page, frozen(lab)
-    contenders = {
+    contenders: dict[str, tuple[str, type[_Envs], dict[str, Any]]] = {
         "DQN, codebook": ("dqn", GanLatentBanditVectorEnv, {"codes": settings.codes}),
         "PPO, codebook": ("ppo", GanLatentBanditVectorEnv, {"codes": settings.codes}),
         "PPO, latent itself": ("ppo", GanLatentBoxVectorEnv, {}),
