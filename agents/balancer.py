@@ -115,7 +115,7 @@ class Balancer:
         """Begin to steer, from the rates that the optimizers have now; makes the first decision. Returns itself.
 
         total_updates: calls of :meth:`update` until training ends.
-        decisions: how many to make; by default as many as in the policy's training.
+        decisions: how many to make; by default as many as the policy's file says, or one after every update.
         warmup_updates: updates during which the policy looks on and the knobs stay.
         bounds: narrower limits of knobs than the policy's own, by name.
         weights: starting values of the knobs beside the rates, by name; their defaults where not given.
@@ -126,7 +126,9 @@ class Balancer:
         """
         if optimizer_g is optimizer_d:
             raise ValueError("generator and discriminator need an optimizer each")
-        plan = Plan(total_updates, self.policy.spec.decisions if decisions is None else decisions, warmup_updates)
+        if decisions is None:
+            decisions = max(1, min(self.policy.spec.decisions, total_updates))
+        plan = Plan(total_updates, decisions, warmup_updates)
         self.detach()
         optimizers = (
             SteeredOptimizer(optimizer_g, beside_scheduler=beside_scheduler),

@@ -25,6 +25,9 @@ class Options:
     """Run folder that train_agent.py wrote."""
     output: Path | None = None
     """File to write, NAME.safetensors; by default policy.safetensors in the run folder."""
+    decisions: int | None = None
+    """Decisions that a balancer makes where nothing else is asked for; by default as many as in the suite's longest
+    episodes. What a policy makes of other numbers, horizons.py tells."""
 
 
 def main() -> None:
@@ -32,6 +35,8 @@ def main() -> None:
     output = options.output or options.run_dir / "policy.safetensors"
     if output.suffix != ".safetensors":
         raise ValueError(f"--output must end with .safetensors, not {output.name!r}")
+    if options.decisions is not None and options.decisions < 1:
+        raise ValueError(f"--decisions must be at least 1, not {options.decisions}")
     policy, config, settings = load_run(options.run_dir)
     seen = _read(options.run_dir / "features_seen.json")
     if seen is None:
@@ -40,7 +45,7 @@ def main() -> None:
     training = {name: settings[name] for name in kept if name in settings}
     for name in ("validation", "evaluation"):
         training[name] = _read(options.run_dir / f"{name}.json")
-    exported = export_policy(policy, config, seen, training)
+    exported = export_policy(policy, config, seen, training, options.decisions)
     try:
         exported.save(output)
     except OSError as error:

@@ -30,12 +30,15 @@ def export_policy(
     config: EnvConfig,
     seen: Mapping[str, tuple[float, float]] | None = None,
     training: Mapping[str, Any] | None = None,
+    decisions: int | None = None,
 ) -> Policy:
     """The greedy form of ``policy``, trained in environments of ``config``.
 
     ``seen`` holds the lowest and highest value of each feature in training, before clipping, as
     :meth:`~gan_env.core.BalanceCore.features_seen` gives it; the table's bounds stand in for what is missing.
-    ``training`` is the record to keep. Raises ``ValueError`` for a policy of another make or one that sees the proxy.
+    ``training`` is the record to keep. ``decisions`` says how many a balancer makes where nothing else is asked for, by
+    default as many as in the suite's longest episodes. Raises ``ValueError`` for a policy of another make or one that
+    sees the proxy.
     """
     layers: list[Layer] = []
     weights: dict[str, Tensor] = {}
@@ -50,7 +53,7 @@ def export_policy(
         history=config.history,
         action_type=config.action_type,
         moves=config.moves,
-        decisions=config.resolved_suite().tasks[0].decisions,
+        decisions=decisions or max(task.decisions for task in config.resolved_suite().tasks),
         layers=tuple(layers),
         seen={feature.name: _range(feature, (seen or {}).get(feature.name)) for feature in features},
         training=training or {},

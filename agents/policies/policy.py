@@ -38,7 +38,7 @@ class PolicySpec:
     action_type: str
     moves: tuple[float, float]
     decisions: int
-    """Decisions of a training run, where nothing else is asked for."""
+    """How many a balancer makes, where nothing else is asked for and there are as many updates."""
     layers: tuple[Layer, ...]
     seen: Mapping[str, tuple[float, float]]
     """Lowest and highest value of each feature in training, before clipping."""

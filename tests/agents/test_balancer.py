@@ -40,12 +40,18 @@ def test_all_decisions_are_made_at_distances_that_differ_by_one_at_most(total, d
     assert gaps.min() >= 1 and gaps.max() - gaps.min() <= 1
 
 
+def test_by_default_it_decides_as_its_file_says_or_after_every_update():
+    loop = Loop()
+    assert Balancer(varied(decisions=5)).attach(*loop.optimizers, total_updates=100)._plan.decisions == 5
+    assert Balancer(varied(decisions=5)).attach(*loop.optimizers, total_updates=3)._plan.decisions == 3
+
+
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
         ({"total_updates": 0}, "total_updates must be"),
         ({"total_updates": 2.5}, "total_updates must be"),
-        ({"total_updates": 4}, "5 decisions need as many updates"),
+        ({"total_updates": 4, "decisions": 5}, "5 decisions need as many updates"),
         ({"total_updates": 9, "decisions": 0}, "decisions must be"),
         ({"total_updates": 9, "warmup_updates": -1}, "warmup_updates must be"),
         ({"total_updates": 9, "bounds": {"lr_x": (0, 1)}}, "does not turn 'lr_x'"),
