@@ -285,12 +285,15 @@ class Balancer:
         self._notice(self._observer.raw(seen)[0].tolist(), bool(failed))
 
     def _notice(self, values: list[float], failed: bool) -> None:
-        """Hold the knobs while a feature lies outside the range of training; say so when that begins."""
-        strange = [
-            f"{name} is {value:.3g} (in training {low:.3g} to {high:.3g})"
-            for (name, (low, high)), value in zip(self.policy.spec.seen.items(), values, strict=True)
-            if not low - 1e-6 <= value <= high + 1e-6  # true for NaN, too
-        ]
+        """Hold the knobs while a feature lies outside the range of training; say so when that begins.
+
+        Beyond its bounds a feature looks to the policy as at them, and counts as if it were there.
+        """
+        strange = []
+        for feature, value in zip(self._observer.features, values, strict=True):
+            low, high = self.policy.spec.seen[feature.name]
+            if not low - 1e-6 <= min(max(value, feature.low), feature.high) <= high + 1e-6:  # true for NaN, too
+                strange.append(f"{feature.name} is {value:.3g} (in training {low:.3g} to {high:.3g})")
         if failed:
             strange = ["a logit, loss or weight is not finite"]
         if strange and not self.holding:

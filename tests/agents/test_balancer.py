@@ -208,12 +208,25 @@ def tell(balancer, *arguments, times):
         balancer.update(*arguments)
 
 
-def test_strange_features_are_told_in_one_line_and_hold_the_knobs():
+def seen_in_training(real_logit):
+    """A policy that has seen this range of one feature."""
     policy = varied()
-    seen = dict(policy.spec.seen) | {"real_logit": (-1.0, 1.0)}
-    policy = type(policy)(policy.spec.__class__(**vars(policy.spec) | {"seen": seen}), policy.network.state_dict())
+    seen = dict(policy.spec.seen) | {"real_logit": real_logit}
+    return type(policy)(policy.spec.__class__(**vars(policy.spec) | {"seen": seen}), policy.network.state_dict())
+
+
+def test_beyond_its_bounds_a_feature_is_as_strange_as_at_them():
     loop = Loop()
-    balancer = Balancer(policy).attach(*loop.optimizers, total_updates=10)
+    balancer = Balancer(seen_in_training((-1.0, 7.0))).attach(*loop.optimizers, total_updates=10)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tell(balancer, 0.0, 0.0, torch.full((4,), 100.0), torch.zeros(4), times=4)
+    assert not balancer.holding
+
+
+def test_strange_features_are_told_in_one_line_and_hold_the_knobs():
+    loop = Loop()
+    balancer = Balancer(seen_in_training((-1.0, 1.0))).attach(*loop.optimizers, total_updates=10)
     run(balancer, loop, 2)
     before = balancer.knobs
     with pytest.warns(UserWarning, match=r"^update 4: real_logit is 20 \(in training -1 to 1\); .* holds") as told:
