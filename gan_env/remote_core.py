@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from gan_env.instances import GanInstance, Task
 from gan_env.knobs import ActionCodec
 from gan_env.quality import cached_data
 from gan_env.reward import parse_reward
-from gan_env.shards import LostShardError, Shards
+from gan_env.shards import LostShardError, Shard, Shards
 
 MOST_LOSSES = 3
 """A shard that is lost so many times without one step in between is given up."""
@@ -114,21 +114,30 @@ class RemoteCore:
         return state | {"lost": self._lost.copy()}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        self._call("set_state", state)
-        self.instances = [None if one is None else GanInstance(**one) for one in state["instances"]]
-        self.decisions = state["decisions"].copy()
-        self._observations = self._call("observations", range(self.size))
-        self._lost = state["lost"].copy() if "lost" in state else np.zeros(self.size, dtype=bool)
+        def put(shard: Shard) -> NDArray[np.float32]:
+            shard.call("set_state", state)
+            observations: NDArray[np.float32] = shard.call("observations", range(self.size))
+            return observations
+
+        with self._lock:
+            self._observations = self._surely(put)  # both once more where a shard is lost, so that no episode is
+            self.instances = [None if one is None else GanInstance(**one) for one in state["instances"]]
+            self.decisions = state["decisions"].copy()
+            self._lost = state["lost"].copy() if "lost" in state else np.zeros(self.size, dtype=bool)
 
     def close(self) -> None:
         self._shard.close()
 
     def _call(self, method: str, *arguments: Any) -> Any:
         """The answer of the shard, or of the one that replaces it."""
+        return self._surely(lambda shard: shard.call(method, *arguments))
+
+    def _surely(self, ask: Callable[[Shard], Any]) -> Any:
+        """What ``ask`` gets from the shard, or from the one that replaces it."""
         with self._lock:
             while True:
                 try:
-                    return self._shard.call(method, *arguments)
+                    return ask(self._shard)
                 except LostShardError:
                     self._replace()
 

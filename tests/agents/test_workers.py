@@ -227,6 +227,24 @@ def test_a_loss_is_not_forgotten_by_a_state():
     env.close()
 
 
+@pytest.mark.parametrize("call", range(3))
+def test_a_worker_may_be_lost_while_a_state_is_put_in_place(call, local):
+    hosts = FakeHosts()
+    env = make(hosts)
+    env.reset(seed=5)
+    for step in range(2):
+        env.step(actions(step))
+    state = env.get_state()
+    env.step(actions(7))
+    kill_at(hosts, call)
+    env.set_state(state)
+    observations, rewards, _, cut, _ = env.step(actions(2))
+    assert cut[MINE].all() == (call == 2) and not cut[OTHERS].any() and len(hosts.opened) == 3
+    np.testing.assert_array_equal(observations[~cut], local[3][0][~cut])
+    np.testing.assert_array_equal(rewards[~cut], local[3][1][~cut])
+    env.close()
+
+
 def test_how_many_workers():
     def count(size, slots=4, **options):
         hosts = FakeHosts(slots)
