@@ -24,16 +24,18 @@ from gan_env.knobs import ACTION_TYPES
 from gan_env.observation import groups
 from gan_env.reward import PRESETS as REWARDS
 from gan_env.reward import TERMS
+from gan_env.shards import GivenUpError
 
 
 def fail_in_one_line(main: Callable[[], None]) -> None:
     """Run ``main``; a user's mistake (``ValueError``), or a disk or file that fails (``OSError``), becomes one line on
-    standard error and exit status 2; a signal gives 128 and its number."""
+    standard error and exit status 2; processes or machines that were lost (``GivenUpError``) one line and status 1,
+    since the same command may well succeed another time; a signal gives 128 and its number."""
     try:
         main()
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, GivenUpError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(1 if isinstance(error, GivenUpError) else 2)
     except KeyboardInterrupt as interruption:
         print("interrupted", file=sys.stderr)
         sys.exit(interruption.exit_status if isinstance(interruption, Interrupted) else 130)

@@ -15,7 +15,7 @@ from gan_env import ActionCodec, EnvConfig, GanInstance
 from gan_env.core import BalanceCore
 from gan_env.instances import Suite
 from gan_env.mixed import MixedCore, make_core
-from gan_env.shards import PROCESSES, LostShardError, Shards
+from gan_env.shards import PROCESSES, GivenUpError, LostShardError, Shards
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class Evaluator:
                 return self._batch(core, *arguments)
             except LostShardError:
                 self.replays += 1
-        raise RuntimeError(f"the same episodes were lost {_ATTEMPTS} times; is there enough memory?")
+        raise GivenUpError(f"the same episodes were lost {_ATTEMPTS} times; is there enough memory?")
 
     def _batch(
         self,

@@ -16,6 +16,7 @@ from rich.console import Console
 from agents.checkpoint import Checkpoint, Checkpoints
 from agents.interruption import Interruption
 from agents.run_folder import PROVENANCE, RunFolder
+from gan_env.shards import GivenUpError
 
 FREE = ("checkpoint_every", "progress", "resume", "run_dir")
 """Options that may differ when a run goes on."""
@@ -111,8 +112,8 @@ def going_on(
 
     ``record``, a :func:`~agents.run_folder.provenance` and the ``options`` among it, is what ``config.json`` is to
     hold; where the run goes on, what has changed is added. ``settings`` is what checkpoints must agree with, by default
-    the options. A run that is stopped by a signal says how to go on. Raises ``ValueError`` where it would go on
-    differently.
+    the options. A run that is stopped by a signal or a loss of its workers says how to go on. Raises ``ValueError``
+    where it would go on differently.
     """
     if settings is None:
         settings = {name: value for name, value in record["options"].items() if name not in FREE}
@@ -130,7 +131,7 @@ def going_on(
             )
         try:
             yield checkpoints, interruption
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, GivenUpError):
             again_by = f"stopped; go on with: python {sys.argv[0]} --resume {folder.path}"
             console.print(again_by, markup=False, highlight=False, soft_wrap=True)
             raise

@@ -13,7 +13,7 @@ import torch
 from gan_env import EnvConfig
 from gan_env.core import BalanceCore
 from gan_env.instances import Task
-from gan_env.shards import ROWS_PER_SHARD, LostShardError, Shard, attempt
+from gan_env.shards import ROWS_PER_SHARD, GivenUpError, LostShardError, Shard, attempt
 
 _ATTEMPTS = 3
 """Workers that may be lost over the making of one core."""
@@ -109,7 +109,7 @@ class Workers:
             if not done:
                 raise value
             return _HeldShard(host, number)
-        raise RuntimeError(f"{_ATTEMPTS} workers were lost while they made a population; is there enough memory?")
+        raise GivenUpError(f"{_ATTEMPTS} workers were lost while they made a population; is there enough memory?")
 
     def replace(self, lost: Shard, config: EnvConfig, size: int, task: Task) -> Shard:
         assert isinstance(lost, _HeldShard)
@@ -133,7 +133,7 @@ class Workers:
             host.end()
             self._add(self._hosts.open(config.device, 1))
             if not self._open:
-                raise RuntimeError("the last worker of the cluster was lost, and there is no room for another")
+                raise GivenUpError("the last worker of the cluster was lost, and there is no room for another")
 
     def _add(self, hosts: list[Host]) -> None:
         self._open += hosts

@@ -19,7 +19,7 @@ from gan_env.instances import GanInstance, Task
 from gan_env.knobs import ActionCodec
 from gan_env.quality import cached_data
 from gan_env.reward import parse_reward
-from gan_env.shards import LostShardError, Shard, Shards
+from gan_env.shards import GivenUpError, LostShardError, Shard, Shards
 
 MOST_LOSSES = 3
 """A shard that is lost so many times without one step in between is given up."""
@@ -153,7 +153,7 @@ class RemoteCore:
         while True:
             self._losses += 1
             if self._losses > MOST_LOSSES:
-                raise RuntimeError(f"a worker was lost {self._losses} times in a row; is there enough memory?")
+                raise GivenUpError(f"a worker was lost {self._losses} times in a row; is there enough memory?")
             try:
                 self._shard = self._shards.replace(self._shard, self.config, self.size, self.task)
                 if begun:

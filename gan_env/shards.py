@@ -31,6 +31,10 @@ class LostShardError(RuntimeError):
     """Whoever held a core is gone, and its GANs with it."""
 
 
+class GivenUpError(RuntimeError):
+    """Cores were lost, and nobody can hold them, or not for long: the work ends here. It can go on another time."""
+
+
 class Shard(Protocol):
     """A :class:`~gan_env.core.BalanceCore` somewhere else."""
 
@@ -54,11 +58,12 @@ class Shards(Protocol):
         ...
 
     def start(self, config: EnvConfig, size: int, task: Task) -> Shard:
-        """A new core with these arguments; what its making raises is raised here."""
+        """A new core with these arguments; what its making raises is raised here. Raises ``GivenUpError`` where whoever
+        is to hold it is lost."""
         ...
 
     def replace(self, lost: Shard, config: EnvConfig, size: int, task: Task) -> Shard:
-        """A new core for one that was lost. Raises ``RuntimeError`` where there is nothing to hold it."""
+        """A new core for one that was lost. Raises ``GivenUpError`` where there is nothing to hold it."""
         ...
 
 
@@ -76,12 +81,16 @@ class Processes:
         return processes if processes > 1 else 0
 
     def start(self, config: EnvConfig, size: int, task: Task) -> Shard:
-        return _ProcessShard(config, size, task)
+        try:
+            return _ProcessShard(config, size, task)
+        except LostShardError:
+            raise GivenUpError(_DIED) from None
 
     def replace(self, lost: Shard, config: EnvConfig, size: int, task: Task) -> Shard:
-        raise RuntimeError("a process that trains GANs has died; was it killed, or out of memory?")
+        raise GivenUpError(_DIED)
 
 
+_DIED = "a process that trains GANs has died; was it killed, or out of memory?"
 PROCESSES = Processes()
 
 
@@ -101,18 +110,19 @@ class _ProcessShard:
     def call(self, method: str, *arguments: Any) -> Any:
         if not self._end.alive:
             raise RuntimeError("this environment is closed")
-        self._pipe.send_bytes(pickle.dumps((method, arguments)))
-        return self._answer()
+        return self._answer(pickle.dumps((method, arguments)))
 
     def close(self) -> None:
         self._end()
 
-    def _answer(self) -> Any:
+    def _answer(self, request: bytes | None = None) -> Any:
         try:
+            if request is not None:
+                self._pipe.send_bytes(request)
             done, value = pickle.loads(self._pipe.recv_bytes())
         except (EOFError, OSError):
             self._end()
-            raise LostShardError("a process that trains GANs has died") from None
+            raise LostShardError(_DIED) from None
         if not done:
             raise value
         return value

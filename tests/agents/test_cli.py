@@ -15,6 +15,7 @@ from gan_env import KNOBS, SUITES, EnvConfig
 from gan_env.knobs import ACTION_TYPES
 from gan_env.observation import groups
 from gan_env.reward import PRESETS as REWARDS
+from gan_env.shards import GivenUpError
 
 
 def test_values_are_literals_or_else_strings():
@@ -64,6 +65,15 @@ def test_a_mistake_is_one_line_and_status_2(capsys):
     assert caught.value.code == 2
     output = capsys.readouterr()
     assert output.err == "error: something is wrong\n" and output.out == ""
+
+
+def test_lost_workers_are_one_line_and_status_1(capsys):
+    def main():
+        raise GivenUpError("the last worker\n  was lost")
+
+    with pytest.raises(SystemExit) as caught:
+        fail_in_one_line(main)
+    assert caught.value.code == 1 and capsys.readouterr().err == "error: the last worker was lost\n"
 
 
 def test_an_interrupt_is_told_apart(capsys):

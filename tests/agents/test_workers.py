@@ -11,7 +11,7 @@ from agents.sb3 import make_training_env
 from agents.workers import Workers
 from gan_env import EnvConfig, GanBalanceVectorEnv
 from gan_env.remote_core import MOST_LOSSES
-from gan_env.shards import ROWS_PER_SHARD
+from gan_env.shards import ROWS_PER_SHARD, GivenUpError
 from tests.agents.clusters import FakeHosts
 
 SIZE = 2 * ROWS_PER_SHARD
@@ -162,7 +162,7 @@ def test_an_evaluation_that_is_always_lost_is_given_up(monkeypatch):
 
     hosts.before_ask = before_ask
     test = EnvConfig(**OPTIONS).resolved_suite().instances("test")[:SIZE]
-    with pytest.raises(RuntimeError, match="lost 2 times; is there enough memory"):
+    with pytest.raises(GivenUpError, match="lost 2 times; is there enough memory"):
         evaluator.evaluate(NoopPredictor(evaluator.codec), test)
     evaluator.close()
 
@@ -177,7 +177,7 @@ def test_without_room_the_others_take_over(local):
     np.testing.assert_array_equal(observations[OTHERS], local[2][0][OTHERS])
     assert len(hosts.opened) == 2 and len(hosts.opened[1].worker._cores) == 2
     hosts.opened[1].alive = False
-    with pytest.raises(RuntimeError, match="the last worker of the cluster was lost"):
+    with pytest.raises(GivenUpError, match="the last worker of the cluster was lost"):
         env.step(actions(2))
 
 
@@ -193,7 +193,7 @@ def test_a_worker_that_always_dies_is_given_up():
     hosts.before_ask = before_ask
     for step in range(MOST_LOSSES):
         assert env.step(actions(step))[3][MINE].all()
-    with pytest.raises(RuntimeError, match="in a row; is there enough memory"):
+    with pytest.raises(GivenUpError, match="in a row; is there enough memory"):
         env.step(actions(0))
 
 

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import threading
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from gan_env.config import EnvConfig
 from gan_env.core import BalanceCore
 from gan_env.mixed import MixedCore
 from gan_env.remote_core import RemoteCore
-from gan_env.shards import PROCESSES, ROWS_PER_SHARD
+from gan_env.shards import PROCESSES, ROWS_PER_SHARD, GivenUpError
 
 pytestmark = pytest.mark.skipif(
     "fork" not in multiprocessing.get_all_start_methods(), reason="processes begin as copies only where there is fork"
@@ -74,7 +75,24 @@ def test_a_process_that_dies_is_told(pair):
     env.reset(seed=1)
     [victim, *_] = multiprocessing.active_children()
     os.kill(victim.pid, signal.SIGKILL)
-    with pytest.raises(RuntimeError, match="a process that trains GANs has died"):
+    victim.join()  # what is sent to it now breaks the pipe
+    with pytest.raises(GivenUpError, match="a process that trains GANs has died"):
+        env.step(np.zeros(SIZE, dtype=np.int64))
+
+
+def test_a_process_that_dies_at_once_is_told(monkeypatch):
+    monkeypatch.setattr("gan_env.shards.BalanceCore", lambda *arguments: os._exit(9))
+    with pytest.raises(GivenUpError, match="was it killed"):
+        GanBalanceVectorEnv(SIZE, workers=2, **OPTIONS)
+
+
+def test_a_process_that_dies_instead_of_an_answer_is_told(pair):
+    _, env = pair
+    env.reset(seed=1)
+    [victim, *_] = multiprocessing.active_children()
+    os.kill(victim.pid, signal.SIGSTOP)  # it takes the question and never answers
+    threading.Timer(0.2, os.kill, (victim.pid, signal.SIGKILL)).start()
+    with pytest.raises(GivenUpError, match="a process that trains GANs has died"):
         env.step(np.zeros(SIZE, dtype=np.int64))
 
 

@@ -1,6 +1,7 @@
 """Runs that are stopped by signals or killed, and go on: what they leave is what an undisturbed run leaves."""
 
 import json
+import multiprocessing
 import os
 import signal
 import sys
@@ -77,6 +78,20 @@ def test_a_wrong_resume_is_one_line_and_status_2(tiny_suite, run_script, after_s
         assert run_script("train_agent", *wrong) == 2
         lines = capsys.readouterr().err.strip().splitlines()
         assert len(lines) == 1 and all(name in lines[0] for name in names), lines
+
+
+def test_a_run_whose_processes_die_says_how_to_go_on(tiny_suite, run_script, after_save, capsys) -> None:
+    def kill(number: int, step: int) -> None:
+        [victim, *_] = multiprocessing.active_children()
+        victim.kill()
+        victim.join()
+
+    after_save(kill)
+    arguments = ["--algo", "dqn", "--suite", tiny_suite, "--num-envs", "16", "--total-timesteps", "64", "--no-progress"]
+    assert run_script("train_agent", *arguments, "--env", "workers=2", "--run-dir", "run") == 1
+    printed = capsys.readouterr()
+    assert "go on with: python train_agent.py --resume run" in printed.out
+    assert printed.err == "error: a process that trains GANs has died; was it killed, or out of memory?\n"
 
 
 def test_a_full_disk_ends_the_run_and_leaves_the_last_checkpoint(
