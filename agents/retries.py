@@ -46,22 +46,27 @@ def run_tasks(
     *,
     on_result: Callable[[Job, Any], None],
     on_done: Callable[[Job, str | None], None],
+    on_stall: Callable[[int], None],
 ) -> int:
     """Have every job done, at most ``limit`` side by side, begun in their order; returns how many attempts were lost.
 
     A lost job is begun again, before those that wait, :data:`ATTEMPTS` times in all. ``on_result`` is told what a job
-    gave, once; ``on_done`` every job that has ended, and what went wrong where it failed. A ``ValueError`` of a job is
-    raised here. Whenever this function is left, no attempt of it goes on.
+    gave, once; ``on_done`` every job that has ended, and what went wrong where it failed; ``on_stall`` how many jobs
+    wait, once, where there is room for none; room is waited for. A ``ValueError`` of a job is raised here. Whenever
+    this function is left, no attempt of it goes on.
     """
     waiting = [(job, 1) for job in jobs]
     running: dict[Any, tuple[Job, int]] = {}
-    lost = 0
+    lost, stalled = 0, False
     try:
         while waiting or running:
             room = tasks.room() if limit is None else min(limit, tasks.room())
             while waiting and len(running) < room:
                 job, attempt = waiting.pop(0)
                 running[tasks.submit(job)] = (job, attempt)
+            if not running and not stalled:
+                on_stall(len(waiting))
+            stalled = not running
             for ticket in tasks.wait(list(running), _PATIENCE):
                 job, attempt = running.pop(ticket)
                 try:

@@ -165,10 +165,13 @@ def compare(options: Options) -> None:
             store_cell(run, cell, files)
             bar.update(expected[cell])
 
+        def stalled(left: int) -> None:
+            tqdm.write(f"waiting for a machine: {left} cells left", file=sys.stderr)
+
         try:
             if tasks is None:
                 run_jobs(cells, work, jobs, on_progress=lambda made: bar.update(made - bar.n), on_done=done)
-            elif lost := run_tasks(cells, tasks, options.jobs, on_result=arrived, on_done=done):
+            elif lost := run_tasks(cells, tasks, options.jobs, on_result=arrived, on_done=done, on_stall=stalled):
                 print(f"{lost} cells were lost with the machines that ran them, and begun again", file=sys.stderr)
         except KeyboardInterrupt:
             bar.close()

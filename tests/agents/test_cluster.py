@@ -69,5 +69,6 @@ def test_populations_and_tasks_survive_the_loss_of_a_worker(tmp_path):
             None,
             on_result=lambda job, value: results.append((job, value)),
             on_done=lambda job, problem: None,
+            on_stall=lambda left: None,
         )
         assert sorted(results) == [(1, 1), (2, 4), (3, 9)] and lost == 1

@@ -6,7 +6,7 @@ from agents.retries import ATTEMPTS, run_tasks
 from tests.agents.clusters import FakeTasks
 
 
-def run(tasks, jobs, limit=None):
+def run(tasks, jobs, limit=None, stalls=None):
     results, ended = [], []
     lost = run_tasks(
         jobs,
@@ -14,6 +14,7 @@ def run(tasks, jobs, limit=None):
         limit,
         on_result=lambda job, value: results.append((job, value)),
         on_done=lambda job, problem: ended.append((job, problem)),
+        on_stall=pytest.fail if stalls is None else stalls.append,
     )
     return lost, results, ended
 
@@ -57,6 +58,12 @@ def test_a_crash_is_told_and_a_mistake_ends_everything():
 
 
 def test_room_that_comes_and_goes_is_used():
-    tasks = FakeTasks(str, room=0)
-    tasks.wait = lambda tickets, seconds: list(tickets) if tickets else setattr(tasks, "places", 4) or []
-    assert len(run(tasks, range(8))[1]) == 8 and tasks.most == 4
+    tasks, stalls, places = FakeTasks(str, room=0), [], iter([0, 0, 4, 0, 0, 4, 0])
+
+    def wait(tickets, seconds):
+        tasks.places = next(places)
+        return list(tickets)
+
+    tasks.wait = wait
+    assert len(run(tasks, range(8), stalls=stalls)[1]) == 8 and tasks.most == 4
+    assert stalls == [8, 4], "told once each time that nothing runs"
