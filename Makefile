@@ -31,9 +31,10 @@ fuzz: install
 	$(BIN)/python scripts/fuzz.py --cases 10000
 
 audit: install
-	$(PIP) -e '.[audit]'
+	$(PIP) -e '.[docs,audit]'
 	$(BIN)/python -m pip freeze --exclude-editable > $(VENV)/installed.txt
-	$(BIN)/python -m pip_audit --strict --no-deps --disable-pip --requirement $(VENV)/installed.txt
+	$(BIN)/python -m pip_audit --strict --no-deps --disable-pip \
+		--requirement $(VENV)/installed.txt --requirement constraints.txt
 
 docs: $(DOCS_READY)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
