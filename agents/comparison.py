@@ -80,7 +80,8 @@ def run_cell(run: Path, cell: Cell, context: Context) -> None:
 
 
 def cell_files(context: Context, cell: Cell) -> dict[str, bytes]:
-    """What :func:`run_cell` writes, by path within the run folder: for a machine that cannot write there."""
+    """What :func:`run_cell` writes, by path within the run folder: for a machine that cannot write there. Checkpoints
+    are not among it: a cell that is stopped or lost begins anew."""
     with tempfile.TemporaryDirectory() as place:
         run_cell(Path(place), cell, context)
         files = [path for path in Path(place).rglob("*") if path.is_file()]

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar, get_args, get_type_hints
 
@@ -23,7 +23,7 @@ FREE = ("checkpoint_every", "progress", "resume", "run_dir")
 CONFIG, EVALUATION = "config.json", "evaluation.json"
 
 
-class ResumableOptions(Protocol):
+class GoingOnOptions(Protocol):
     """A dataclass of options of a script that can go on."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
@@ -34,38 +34,47 @@ class ResumableOptions(Protocol):
     @property
     def run_dir(self) -> Path | None: ...
 
+
+class ResumableOptions(GoingOnOptions, Protocol):
+    """And of one whose run leaves checkpoints."""
+
     @property
     def checkpoint_every(self) -> float | None: ...
 
 
-_Options = TypeVar("_Options", bound=ResumableOptions)
+_Options = TypeVar("_Options", bound=GoingOnOptions)
 
 
-def parse_options(kind: type[_Options], description: str | None) -> _Options:
+def parse_options(kind: type[_Options], description: str | None, fixed: Collection[str] | None = None) -> _Options:
     """The command line's options; beside ``--resume`` those that the run was begun with.
 
-    Raises ``ValueError``, in one line, for a folder of no such run, and for an option that is another than then.
+    ``fixed`` are the options that may not differ then, by default all but :data:`FREE`. Raises ``ValueError``, in one
+    line, for a folder of no such run, and for an option that is another than then.
     """
     options = tyro.cli(kind, description=description)
     if options.resume is None:
         return options
     begun = begun_with(kind, options.resume)
     given = tyro.cli(kind, description=description, default=begun)
-    for field in dataclasses.fields(kind):
-        if field.name not in FREE and (wanted := getattr(given, field.name)) != (before := getattr(begun, field.name)):
+    names = [field.name for field in dataclasses.fields(kind) if field.name not in FREE] if fixed is None else fixed
+    for name in names:
+        if (wanted := getattr(given, name)) != (before := getattr(begun, name)):
             raise ValueError(
-                f"{options.resume} was begun with --{field.name.replace('_', '-')} {before}, not {wanted}; "
+                f"{options.resume} was begun with --{name.replace('_', '-')} {before}, not {wanted}; "
                 "leave the option out beside --resume, or begin another run"
             )
     return given
 
 
 def begun_with(kind: type[_Options], path: Path) -> _Options:
-    """The options of the run in the folder ``path``. Raises ``ValueError`` for a folder of no such run."""
+    """The options of the run in the folder ``path``, as they were last where some may differ. Raises ``ValueError`` for
+    a folder of no such run."""
     content = RunFolder.existing(path).read_json(CONFIG)
     try:
-        given = {name: value for name, value in content["options"].items() if name not in FREE}
-        options: _Options = _rebuilt(kind, given | {"resume": path, "run_dir": path})
+        last = content["options"]
+        for call in content.get("continued", ()):
+            last = call.get("options", last)
+        options: _Options = _rebuilt(kind, last | {"resume": path, "run_dir": path})
     except (AttributeError, KeyError, TypeError) as error:
         script = Path(sys.argv[0]).name
         raise ValueError(f"{path} is no run folder of {script}: {type(error).__name__}: {error}") from None
@@ -86,7 +95,7 @@ def _as_hinted(hint: Any, value: Any) -> Any:
     return tuple(_as_hinted(None, item) for item in value) if isinstance(value, list) else value
 
 
-def folder_of(options: ResumableOptions, default: Path, console: Console, last: str = EVALUATION) -> RunFolder | None:
+def folder_of(options: GoingOnOptions, default: Path, console: Console, last: str = EVALUATION) -> RunFolder | None:
     """The folder of a run that begins or goes on; None, with a word, where it is finished.
 
     ``last`` is the file that is written last.

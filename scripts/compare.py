@@ -1,8 +1,8 @@
 """Compare methods of steering GANs: prepare each with the same budget, play it on the test instances, write it down.
 
 A cell is one method on one table with one seed; cells run side by side, one on each core. A finished cell is never run
-again, and one that was learning goes on from its last checkpoint: name the same --run-dir to go on after an
-interruption, or with more methods, tables or seeds. docs/comparison.md tells the protocol.
+again, and one that was learning on this machine goes on from its last checkpoint: --resume RUN_DIR goes on after an
+interruption, also with more methods, tables or seeds. docs/comparison.md tells the protocol.
 
 Example: python scripts/compare.py --suite ring --seeds 3
 Example: python scripts/compare.py --suite ring --table rescue,free --methods noop,best_static,ppo,ppo[reward=terminal]
@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import tyro
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -43,6 +42,7 @@ from agents.comparison import (
 )
 from agents.methods import METHODS, TABLES, Context, default_budget, find_method, split_names
 from agents.processes import OnStep, run_jobs
+from agents.resuming import parse_options
 from agents.retries import run_tasks
 from agents.run_folder import RunFolder, hold, provenance
 from gan_backbones.files import read_json
@@ -89,6 +89,8 @@ class Options:
     """Run cells as Ray tasks: local, auto or HOST:PORT; docs/cluster.md."""
     run_dir: Path | None = None
     """Folder to write or to go on with; by default runs/compare-SUITE-TIME."""
+    resume: Path | None = None
+    """Folder of a comparison to go on with: as --run-dir, with the options that it had."""
     cache_dir: Path | None = None
     """Where prepared data are kept; by default the user's cache folder."""
     progress: bool = True
@@ -98,7 +100,7 @@ class Options:
 
 
 def main() -> None:
-    options = tyro.cli(Options, description=__doc__)
+    options = parse_options(Options, __doc__, FIXED)
     if options.list:
         print_methods()
     else:
@@ -124,7 +126,7 @@ def compare(options: Options) -> None:
     env |= {"cache_dir": options.cache_dir and options.cache_dir.absolute()}
     budget = default_budget(options.suite) if options.budget is None else options.budget
     context = Context(options.suite, tables[0], 0, budget, env)
-    run = options.run_dir or Path("runs") / f"compare-{options.suite}-{datetime.now():%Y%m%d-%H%M%S}"
+    run = options.resume or options.run_dir or Path("runs") / f"compare-{options.suite}-{datetime.now():%Y%m%d-%H%M%S}"
 
     def work(cell: Cell, on_step: OnStep) -> None:
         run_cell(run, cell, dataclasses.replace(context, on_step=on_step))
@@ -175,8 +177,8 @@ def compare(options: Options) -> None:
                 print(f"{lost} cells were lost with the machines that ran them, and begun again", file=sys.stderr)
         except KeyboardInterrupt:
             bar.close()
-            again = [*sys.argv, *([] if options.run_dir else ["--run-dir", str(run)])]
-            print(f"stopped; finished cells are kept. Go on with: {shlex.join(['python', *again])}")
+            again = shlex.join(["python", sys.argv[0], "--resume", str(run)])
+            print(f"stopped; finished cells are kept. Go on with: {again}")
             raise
         finally:
             bar.close()

@@ -1,7 +1,11 @@
 """Jobs that are lost are done again, and each counts once."""
 
+import os
+import signal
+
 import pytest
 
+from agents.interruption import Interrupted
 from agents.retries import ATTEMPTS, run_tasks
 from tests.agents.clusters import FakeTasks
 
@@ -55,6 +59,13 @@ def test_a_crash_is_told_and_a_mistake_ends_everything():
     with pytest.raises(ValueError, match="no such thing"):
         run(tasks, range(4, 10))
     assert len(tasks.open) == 1 and set(tasks.cancelled) == tasks.open, "nothing goes on"
+
+
+def test_a_signal_ends_everything_after_the_result_that_is_there():
+    tasks = FakeTasks(lambda job: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(Interrupted) as caught:
+        run(tasks, range(4))
+    assert caught.value.exit_status == 143 and tasks.begun == [0, 1] and set(tasks.cancelled) == tasks.open != set()
 
 
 def test_room_that_comes_and_goes_is_used():

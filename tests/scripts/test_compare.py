@@ -41,11 +41,14 @@ def test_a_comparison_goes_on_where_it_stopped(tiny_suite, run_script, capsys, t
     config = json.loads((run / "config.json").read_text())
     assert config["options"]["methods"] == "noop,ada" and config["options"]["budget"] == 300 and config["versions"]
     assert config["continued"][0]["options"]["seeds"] == 2
+    assert run_script("compare", "--resume", "run", "--methods", "noop,random", "--table", "free") == 0
+    assert finished(run) == cells | {"free/random/0", "free/random/1"}, "as many seeds as before"
     capsys.readouterr()
     for change in (["--budget", "301"], ["--suite", "ring"], ["--env", "decisions=4"]):
-        assert run_script("compare", *common, *change) == 2
-        assert change[0] in capsys.readouterr().err
-    assert finished(run) == cells
+        for known in (common, ["--resume", "run"]):
+            assert run_script("compare", *known, *change) == 2
+            assert f"run was begun with {change[0]}" in capsys.readouterr().err
+    assert finished(run) == cells | {"free/random/0", "free/random/1"}
 
 
 @pytest.mark.parametrize(
@@ -62,6 +65,8 @@ def test_a_comparison_goes_on_where_it_stopped(tiny_suite, run_script, capsys, t
         (["--budget", "3", "--methods", "ada", "--seeds", "1"], ["a budget of 3 GAN updates is too small"]),
         (["--run-dir", "used"], ["used", "in use"]),
         (["--run-dir", "other"], ["other", "no run folder of compare.py"]),
+        (["--resume", "other"], ["other", "no run folder of compare.py"]),
+        (["--resume", "used"], ["used", "config.json"]),
     ],
     ids=lambda value: "_".join(value) if value[0].startswith("-") else None,
 )
@@ -82,7 +87,7 @@ def test_an_interrupt_keeps_what_is_finished_and_says_how_to_go_on(tmp_path: Pat
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGINT)
     printed, _ = process.communicate(timeout=120)
-    assert process.returncode == 130 and "Go on with: python" in printed and "--run-dir run" in printed
+    assert process.returncode == 130 and "Go on with: python" in printed and "--resume run" in printed
     assert {"rescue/noop/0"} <= finished(tmp_path / "run") < {"rescue/noop/0", "rescue/oracle/0", "rescue/ttur/0"}
     assert not list((tmp_path / "run" / "cells").glob("*/*/.*"))
     assert (tmp_path / "run" / "results.jsonl").read_text().count("\n") == 64 * len(finished(tmp_path / "run"))
@@ -100,13 +105,17 @@ def test_all_methods_are_listed(run_script, capsys, monkeypatch) -> None:
 
 
 def test_cells_on_a_cluster_are_the_same_and_count_once(tiny_suite, run_script, capsys, monkeypatch, tmp_path) -> None:
+    stopped = FakeCluster(lose=lambda cell, attempt: os.kill(os.getpid(), signal.SIGTERM))
     lost = FakeCluster(lose=lambda cell, attempt: attempt == 1 and cell.method != "noop")
-    clusters = iter([None, lost])
-    monkeypatch.setattr("agents.cluster.connected", lambda address: contextlib.nullcontext(next(clusters)))
+    clusters = {None: iter([None]), "local": iter([stopped, lost])}
+    monkeypatch.setattr("agents.cluster.connected", lambda address: contextlib.nullcontext(next(clusters[address])))
     common = ["--suite", tiny_suite, "--budget", "300", "--methods", "noop,random,ada", "--seeds", "2"]
     assert run_script("compare", *common, "--run-dir", "here") == 0
-    assert run_script("compare", *common, "--run-dir", "there", "--cluster", "local") == 0
-    assert "4 cells were lost with the machines that ran them" in capsys.readouterr().err
+    assert run_script("compare", *common, "--run-dir", "there", "--cluster", "local") == 143
+    assert "Go on with: python compare.py --resume there" in capsys.readouterr().out
+    assert finished(tmp_path / "there") == {"rescue/random/0"}
+    assert run_script("compare", "--resume", "there") == 0
+    assert "3 cells were lost with the machines that ran them" in capsys.readouterr().err
     here, there = tmp_path / "here", tmp_path / "there"
     files = sorted(path.relative_to(here) for path in here.glob("cells/**/*") if path.is_file())
     assert files == sorted(path.relative_to(there) for path in there.glob("cells/**/*") if path.is_file())
