@@ -18,7 +18,7 @@ from agents.interruption import Interruption
 from agents.run_folder import PROVENANCE, RunFolder
 from gan_env.shards import GivenUpError
 
-FREE = ("checkpoint_every", "progress", "resume", "run_dir")
+FREE = ("checkpoint_every", "cluster", "progress", "resume", "run_dir")
 """Options that may differ when a run goes on."""
 CONFIG, EVALUATION = "config.json", "evaluation.json"
 

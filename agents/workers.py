@@ -84,13 +84,14 @@ class Workers:
         self._lock = threading.Lock()
 
     def count(self, config: EnvConfig, size: int) -> int:
+        """As many as are asked for, several to a worker if need be; else as many as there are workers."""
         wanted = max(1, min(config.workers or self._hosts.slots(config.device), size // ROWS_PER_SHARD))
         with self._lock:
             if len(self._open) < wanted:
                 self._add(self._hosts.open(config.device, wanted - len(self._open)))
             if not self._open:
                 raise ValueError(f"the cluster has no room for a worker on {config.device!r}")
-            return min(wanted, len(self._open))
+            return wanted if config.workers else min(wanted, len(self._open))
 
     def start(self, config: EnvConfig, size: int, task: Task) -> Shard:
         own = dataclasses.replace(config, device=config.device.partition(":")[0], progress=False)

@@ -91,7 +91,7 @@ class EnvConfig:
     """Where the GANs train."""
     workers: int | None = None
     """Processes that a vector environment is shared out to on a CPU, at least 8 GANs each; by default one per core. On
-    a cluster, its workers. Without processes, threads."""
+    a cluster, populations, several to a worker where there are fewer workers. Without processes, threads."""
     strategy: str = "auto"
     """How a population computes: ``auto``, ``stacked`` or ``looped``."""
     precision: str = "float32"

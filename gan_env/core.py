@@ -259,7 +259,10 @@ class BalanceCore:
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Continue from a state that :meth:`get_state` of an environment with equal options returned."""
+        """Continue from a state that :meth:`get_state` of an environment with equal options returned. Raises
+        ``ValueError`` for one of several populations."""
+        if "cores" in state:
+            raise ValueError(f"the state is of {len(state['cores'])} populations, and this environment has 1")
         self.instances = [None if one is None else GanInstance(**one) for one in state["instances"]]
         known = {data.fingerprint: data for data in map(self._load, {one.data for one in self.instances if one})}
         self.population.load_state_dict(state["population"], known)

@@ -119,10 +119,15 @@ class MixedCore:
         return core.samples(index, count)
 
     def get_state(self) -> dict[str, Any]:
-        return {"cores": [core.get_state() for core in self.cores]}
+        """A single core's is that of a :class:`BalanceCore`."""
+        states = [core.get_state() for core in self.cores]
+        return {"cores": states} if len(states) > 1 else states[0]
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        for core, own in zip(self.cores, state["cores"], strict=True):
+        states = state.get("cores", [state])
+        if len(states) != len(self.cores):
+            raise ValueError(f"the state is of {len(states)} populations, and this environment has {len(self.cores)}")
+        for core, own in zip(self.cores, states, strict=True):
             core.set_state(own)
 
     def close(self) -> None:

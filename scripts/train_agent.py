@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from rich.console import Console
+from stable_baselines3.common.callbacks import BaseCallback
 from torch.utils.tensorboard.writer import SummaryWriter
 from tqdm import tqdm
 
@@ -26,6 +27,7 @@ from agents.cluster import connected
 from agents.evaluation import EpisodeRecord, Evaluator, finals, with_rates
 from agents.interruption import Interruption
 from agents.logging import GanLogger, ProgressBar, RunWriter
+from agents.losses import counted_losses
 from agents.predictors import NoopPredictor, Predictor, RandomPredictor
 from agents.presets import ALGORITHMS, get_preset
 from agents.report import comparison_table, evaluation_json, one_sided_warning
@@ -34,7 +36,6 @@ from agents.run_folder import RunFolder, provenance
 from agents.sb3 import check_action_type
 from agents.statistics import Summary, summarise
 from agents.training import PolicyTraining
-from agents.workers import Workers
 from gan_backbones.threads import available_cores
 from gan_env import ActionCodec, EnvConfig, GanInstance, get_suite
 from gan_env.shards import PROCESSES, Shards
@@ -137,7 +138,9 @@ def train(options: Options, shards: Shards = PROCESSES) -> None:
     if folder is None:
         return
     if options.resume is not None:
-        config = dataclasses.replace(config, workers=workers_of(folder))  # whatever this machine has now
+        config = dataclasses.replace(config, workers=workers_of(folder))  # whatever this machine or cluster has now
+    elif config.workers is None:
+        config = dataclasses.replace(config, workers=max(1, shards.count(config, num_envs)))
     suite = config.resolved_suite()
     names = ", ".join(dict.fromkeys(task.data for task in suite.all_tasks()))
     console.print(f"preparing {names} ...", highlight=False)
@@ -153,15 +156,16 @@ def train(options: Options, shards: Shards = PROCESSES) -> None:
         highlight=False,
     )
     settings = training.settings(total_timesteps, preset.validations)
-    with going_on(folder, options, record, console, settings) as (checkpoints, interruption):
-        learn_and_grade(options, training, folder, checkpoints, interruption, console)
-        if isinstance(shards, Workers):
-            tell_losses(shards, training, folder, console)
+    with (
+        going_on(folder, options, record, console, settings) as (checkpoints, interruption),
+        counted_losses(shards, training, folder, console) as watchers,
+    ):
+        learn_and_grade(options, training, folder, checkpoints, interruption, console, watchers)
     training.close()
 
 
 def workers_of(folder: RunFolder) -> int | None:
-    """The processes that a run was begun with. Raises ``ValueError`` for a folder of another kind."""
+    """The processes or workers that a run was begun with. Raises ``ValueError`` for a folder of another kind."""
     try:
         workers: int | None = folder.read_json(CONFIG)["environment"]["workers"]
     except (KeyError, TypeError):
@@ -176,6 +180,7 @@ def learn_and_grade(
     checkpoints: Checkpoints,
     interruption: Interruption,
     console: Console,
+    watchers: Sequence[BaseCallback],
 ) -> None:
     """From the last checkpoint to the end, :data:`EVALUATION` being the last file that is written."""
     started = time.monotonic()
@@ -186,7 +191,11 @@ def learn_and_grade(
         total_timesteps,
         validations,
         folder.path / "policy.zip",
-        callbacks=[ProgressBar(total_timesteps, training.updates_per_step, options.progress), GanLogger(writer)],
+        callbacks=[
+            ProgressBar(total_timesteps, training.updates_per_step, options.progress),
+            GanLogger(writer),
+            *watchers,
+        ],
         outputs=[RunWriter(writer, folder)],
         checkpoints=checkpoints,
         saved=saved,
@@ -217,23 +226,6 @@ def learn_and_grade(
     console.print(f"done in {minutes} min {seconds} s; {folder.path / EVALUATION} holds every number", highlight=False)
 
 
-def tell_losses(workers: Workers, training: PolicyTraining, folder: RunFolder, console: Console) -> None:
-    """Write and print what was lost with workers of a cluster since this program began."""
-    lost = {
-        "workers": workers.lost,
-        "training_episodes": training.env.env.core.restarts,
-        "evaluations": training.evaluator.replays,
-    }
-    folder.write_json("lost.json", lost)
-    if workers.lost:
-        console.print(
-            f"{lost['workers']} workers were lost and replaced; {lost['training_episodes']} training episodes and "
-            f"{lost['evaluations']} evaluations were begun again",
-            style="yellow",
-            highlight=False,
-        )
-
-
 def env_options(options: Options, preset: Mapping[str, Any]) -> dict[str, Any]:
     """Options of the environment: the preset's, then the command line's, then those of --env."""
     given = {
@@ -251,7 +243,7 @@ def env_options(options: Options, preset: Mapping[str, Any]) -> dict[str, Any]:
         "cache_dir": options.cache_dir and options.cache_dir.absolute(),
         "progress": options.progress,
         "action_type": action_type,
-        # A run that goes on keeps its processes; how many a cluster has, it says itself.
+        # How many a cluster has, it says itself.
         "workers": available_cores() if options.device == "cpu" and options.cluster is None else None,
     }
     if options.device.startswith("cuda") and all(task.resolution for task in get_suite(options.suite).all_tasks()):

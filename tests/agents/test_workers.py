@@ -11,7 +11,7 @@ from agents.sb3 import make_training_env
 from agents.workers import Workers
 from gan_env import EnvConfig, GanBalanceVectorEnv
 from gan_env.remote_core import MOST_LOSSES
-from gan_env.shards import ROWS_PER_SHARD, GivenUpError
+from gan_env.shards import PROCESSES, ROWS_PER_SHARD, GivenUpError
 from tests.agents.clusters import FakeHosts
 
 SIZE = 2 * ROWS_PER_SHARD
@@ -245,16 +245,48 @@ def test_a_worker_may_be_lost_while_a_state_is_put_in_place(call, local):
     env.close()
 
 
+def test_a_state_goes_to_a_cluster_and_back():
+    envs = [
+        GanBalanceVectorEnv(ROWS_PER_SHARD, autoreset_mode="SameStep", shards=shards, workers=1, **OPTIONS)
+        for shards in (PROCESSES, Workers(FakeHosts()))
+    ]
+    for one, other in (envs, envs[::-1]):
+        one.reset(seed=5)
+        one.step(actions(0)[:ROWS_PER_SHARD])
+        other.reset(seed=6)
+        other.set_state(one.get_state())
+        for seen, expected in zip(*(env.step(actions(1)[:ROWS_PER_SHARD])[:4] for env in (one, other)), strict=True):
+            np.testing.assert_array_equal(seen, expected)
+    two = make(FakeHosts())
+    two.reset(seed=5)
+    state = two.get_state()
+    for env in envs:
+        with pytest.raises(ValueError, match="of 2 populations, and this environment has 1"):
+            env.set_state(state)
+        env.close()
+    with pytest.raises(ValueError, match="of 1 populations, and this environment has 2"):
+        two.set_state(state | {"core": state["core"]["cores"][0]})
+    two.close()
+
+
+def test_on_a_smaller_cluster_a_worker_holds_several():
+    hosts = FakeHosts(2)
+    env = GanBalanceVectorEnv(4 * ROWS_PER_SHARD, shards=Workers(hosts), workers=4, **OPTIONS)
+    assert [len(host.worker._cores) for host in hosts.opened] == [2, 2]
+    env.close()
+
+
 def test_how_many_workers():
     def count(size, slots=4, **options):
         hosts = FakeHosts(slots)
         workers = Workers(hosts)
         first = workers.count(EnvConfig(suite="ring", **options), size)
-        assert workers.count(EnvConfig(suite="ring", **options), size) == first == len(hosts.opened)
+        assert workers.count(EnvConfig(suite="ring", **options), size) == first
+        assert len(hosts.opened) == min(first, slots)
         return first
 
     assert count(1) == count(ROWS_PER_SHARD) == 1 and count(2 * ROWS_PER_SHARD) == 2 and count(1000) == 4
-    assert count(1000, workers=3) == 3 and count(1000, slots=2, workers=3) == 2
+    assert count(1000, workers=3) == 3 and count(1000, slots=2, workers=3) == 3
     with pytest.raises(ValueError, match="no room for a worker on 'cpu'"):
         Workers(FakeHosts(0)).count(EnvConfig(suite="ring"), 8)
 

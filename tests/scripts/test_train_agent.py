@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +12,7 @@ import pytest
 import torch
 
 from agents.presets import ALGORITHMS, get_preset
-from tests.agents.clusters import FakeCluster
+from tests.agents.clusters import FakeCluster, FakeHosts
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "train_agent.py"
 TINY = ["--num-envs", "4", "--total-timesteps", "64", "--env", "decisions=4", "updates_per_step=2"]
@@ -137,6 +139,33 @@ def test_a_run_on_a_cluster_gives_the_same_and_reports_what_it_lost(
     assert none == {"workers": 0, "training_episodes": 0, "evaluations": 0}
     assert some["workers"] == 1 and some["training_episodes"] + some["evaluations"] > 0
     assert "1 workers were lost" in capsys.readouterr().out
+
+
+def test_a_run_goes_on_when_the_cluster_has_changed(
+    tiny_suite, run_script, after_save, capsys, monkeypatch, tmp_path: Path
+) -> None:
+    hosts = {"local": FakeHosts(4), "10.0.0.1:6379": FakeHosts(1), "10.0.0.2:6379": FakeHosts(2)}
+    clusters = {None: None} | {address: FakeCluster(one) for address, one in hosts.items()}
+    monkeypatch.setattr("agents.cluster.connected", lambda address: contextlib.nullcontext(clusters[address]))
+    common = ["--suite", tiny_suite, "--algo", "dqn", "--num-envs", "32", "--total-timesteps", "192", "--no-progress"]
+    assert run_script("train_agent", *common, "--run-dir", "whole") == 0
+
+    after_save(lambda number, step: os.kill(os.getpid(), signal.SIGTERM) if number in (2, 3) else None)
+    assert run_script("train_agent", *common, "--run-dir", "run", "--cluster", "local") == 143
+    run = tmp_path / "run"
+    assert json.loads((run / "config.json").read_text())["environment"]["workers"] == 4
+    (run / "lost.json").write_text('{"workers": "three"}')
+    assert run_script("train_agent", "--resume", "run", "--cluster", "10.0.0.1:6379") == 2
+    assert "lost.json does not hold the losses of a run" in capsys.readouterr().err
+    lost = {"workers": 3, "training_episodes": 5, "evaluations": 1}
+    (run / "lost.json").write_text(json.dumps(lost))
+    assert run_script("train_agent", "--resume", "run", "--cluster", "10.0.0.2:6379") == 143
+    assert [len(one.opened) for one in hosts.values()] == [4, 1, 2]
+    assert json.loads((run / "lost.json").read_text()) == lost, "nothing more, nothing less"
+    capsys.readouterr()
+    assert run_script("train_agent", "--resume", "run", "--cluster", "None") == 0
+    assert "going on from step" in capsys.readouterr().out
+    assert (run / "evaluation.json").read_bytes() == (tmp_path / "whole" / "evaluation.json").read_bytes()
 
 
 @pytest.mark.parametrize(
