@@ -26,7 +26,8 @@ from agents.cli import join_data_dir, parse_overrides
 from agents.interruption import Interruption
 from agents.latent_gans import GanRow, GanSizes, GanTrainer
 from agents.report import comparison_table
-from agents.resuming import EVALUATION, ResumableOptions, folder_of, going_on, last_checkpoint
+from agents.restoring import require_like
+from agents.resuming import EVALUATION, ResumableOptions, folder_of, going_on
 from agents.run_folder import RunFolder, provenance
 from agents.statistics import Summary, summarise
 from agents.tree_file import Tree
@@ -137,7 +138,10 @@ class _Run:
 
     def stage(self, name: str) -> Tree:
         """The state that the stage ``name`` goes on from; none where it begins."""
-        return None if self.saved is None else self.saved.tree.get(name)
+        if self.saved is None:
+            return None
+        require_like(self.saved.tree, {})
+        return self.saved.tree.get(name)
 
 
 def train_bandit(options: ResumableOptions) -> None:
@@ -165,8 +169,7 @@ def train_bandit(options: ResumableOptions) -> None:
         | {"options": given, "total_timesteps": settings.pulls, "num_envs": settings.num_envs}
         | {"environment": settings.environment, "algorithm": settings.algorithm, "gan": about}
     )
-    with going_on(folder, options, record, console) as (checkpoints, interruption):
-        saved = last_checkpoint(checkpoints, options, console)
+    with going_on(folder, options, record, console, data=[data]) as (saved, checkpoints, interruption):
         run = _Run(settings, given, data, folder, saved, checkpoints, interruption, console)
         if envs is None:
             envs = make_bandit_env(settings.num_envs, settings.environment | {"gan": str(_train_gan(run))})
@@ -208,7 +211,8 @@ def _learn_and_grade(run: _Run, envs: GanLatentBanditVectorEnv) -> None:
     )
     writer = SummaryWriter(str(folder.path))
     record = _learn(run, envs, bandit, writer)
-    run.console.print(run.checkpoints.cost, highlight=False)
+    cost = run.checkpoints.cost
+    run.console.print(str(cost), highlight=False)
     policies = _policies(bandit)
     for method, policy in policies.items():
         latents = _latents_of(envs, policy, _SHOWN, seed=seed)
@@ -222,7 +226,7 @@ def _learn_and_grade(run: _Run, envs: GanLatentBanditVectorEnv) -> None:
     best = {f"hparam/{key.replace('/', '_')}": value for key, value in record.curves().items()}
     writer.add_hparams(shown, best | {"hparam/iqm": summaries["bandit"].iqm}, run_name=".")
     writer.close()
-    folder.write_json(EVALUATION, _evaluation(metric, summaries, record, envs))
+    folder.write_json(EVALUATION, _evaluation(metric, summaries, record, envs) | {"checkpoints": cost.record()})
     run.console.print(comparison_table("bandit", f"latents on {run.data.name}", metric, summaries, grades))
     run.console.print(
         "bandit: its policy as trained; top: the tenth of the codes with the largest values; random: N(0, I). "

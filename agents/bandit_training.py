@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from agents.bandit_state import bandit_state, restore_bandit
 from agents.bandits import Bandit, choice_entropy, entropy
+from agents.restoring import Each, MisfitError, require_finite, require_like, restoring
 from agents.tree_file import Tree
 from gan_env.latent_env import GanLatentBanditVectorEnv
 
@@ -69,14 +70,22 @@ def pull(
     steps = -(-pulls // envs.num_envs)
     total = steps * envs.num_envs
     marks = {round(steps * (index + 1) / points) for index in range(points)}
-    if saved is None:
-        made, (observations, _) = 0, envs.reset(seed=seed)
-        terms = {name: np.zeros(total) for name in envs.core.weights}
-        record = PullRecord(np.zeros(total, np.int64), np.zeros(total), terms)
-    else:
-        made, observations, record = saved["steps"], saved["observations"], PullRecord(**saved["record"])
-        envs.set_state(saved["environments"])
-        restore_bandit(bandit, saved["bandit"])
+    made, (observations, _) = 0, envs.reset(seed=seed)
+    terms = {name: np.zeros(total) for name in envs.core.weights}
+    record = PullRecord(np.zeros(total, np.int64), np.zeros(total), terms)
+    if saved is not None:
+        with restoring():
+            curves = {name: Each(0.0) for name in ("reward", "policy_entropy", "choice_entropy")}
+            own = {"steps": 0, "observations": observations, "record": vars(record) | curves | {"at": Each(0)}}
+            require_like(saved, own | {"environments": envs.get_state(), "bandit": bandit_state(bandit)})
+            require_finite([saved["observations"], saved["record"]], "what was seen")
+            made, observations, record = saved["steps"], saved["observations"], PullRecord(**saved["record"])
+            points_made = [mark * envs.num_envs for mark in sorted(marks) if 0 < mark <= made]
+            lengths = {len(vars(record)[name]) for name in curves}
+            if not 0 < made <= steps or record.at != points_made or lengths != {len(points_made)}:
+                raise MisfitError(f"{made} of {steps} steps were made, and there are points at {record.at}")
+            envs.set_state(saved["environments"])
+            restore_bandit(bandit, saved["bandit"])
 
     def state() -> Tree:
         return {

@@ -17,17 +17,20 @@ be drawn for it.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from agents.interruption import Interruption
+from agents.restoring import MisfitError
 from agents.tree_file import Tree, read_tree, write_tree
+from gan_backbones.data import DataSet
 
 EVERY = 60.0
 """Seconds between two checkpoints by default, at least."""
@@ -44,6 +47,44 @@ class Checkpoint:
     """How far the run had come, in its own units."""
     tree: Tree
     path: Path
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What checkpoints have cost."""
+
+    count: int
+    seconds: float
+    of_seconds: float
+    """That the run has taken, with them."""
+
+    @property
+    def share(self) -> float:
+        """Of the time, 0 to 1."""
+        return self.seconds / self.of_seconds if self.of_seconds > 0 else 0.0
+
+    def __str__(self) -> str:
+        return f"{self.count} checkpoints took {self.seconds:.1f} s, {self.share:.1%} of the time"
+
+    def record(self) -> dict[str, float]:
+        """For the run's folder."""
+        return {"count": self.count, "seconds": round(self.seconds, 3), "share": round(self.share, 5)}
+
+
+@contextlib.contextmanager
+def naming(saved: Checkpoint | None) -> Iterator[None]:
+    """Around a run that goes on from ``saved``: that it does not fit is told with its path, by ``ValueError``."""
+    try:
+        yield
+    except MisfitError as error:
+        if saved is None:
+            raise
+        raise ValueError(f"checkpoint {saved.path} does not fit this run: {error}") from error
+
+
+def fingerprints(data: Sequence[DataSet]) -> dict[str, str]:
+    """Settings that tell of the content of ``data``: a run does not go on where it has changed."""
+    return {f"fingerprint of {one.name} {list(one.sample_shape)}": one.fingerprint[:16] for one in data}
 
 
 class Checkpoints:
@@ -122,8 +163,9 @@ class Checkpoints:
         for path in reversed(self._paths()):
             try:
                 tree, about = read_tree(path)
-                step, settings, sizes = int(about["step"]), dict(about["settings"]), dict(about["sizes"])
-            except (KeyError, TypeError, ValueError) as error:
+                step, settings, sizes = int(about["step"]), dict(about["settings"]), about["sizes"]
+                sizes = {name: int(size) for name, size in sizes.items()}
+            except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
                 refused.append(f"checkpoint {path} is not used: {error}")
                 say(refused[-1])
                 continue
@@ -148,11 +190,9 @@ class Checkpoints:
             self.folder.rmdir()
 
     @property
-    def cost(self) -> str:
-        """What they have cost, in words."""
-        elapsed, spent = time.monotonic() - self._begun, sum(self._costs)
-        share = spent / elapsed if elapsed > 0 else 0.0
-        return f"{len(self._costs)} checkpoints took {spent:.1f} s, {share:.1%} of the time"
+    def cost(self) -> Cost:
+        """What they have cost since the run began or went on."""
+        return Cost(len(self._costs), sum(self._costs), time.monotonic() - self._begun)
 
     def _due(self) -> bool:
         elapsed = time.monotonic() - self._last

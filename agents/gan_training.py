@@ -14,11 +14,15 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from agents.growth import Growth, grown, with_scales
 from agents.predictors import Predictor
+from agents.restoring import MisfitError, require_finite, require_like, restoring
 from agents.tree_file import Tree
 from gan_backbones import GanMeta, save_gan
 from gan_env import EnvConfig
 from gan_env.core import BalanceCore, StepResult
 from gan_env.instances import GanInstance, Task
+
+ENDINGS = ("diverged", "collapsed")
+"""Why a training may end before its time."""
 
 
 class GanTraining:
@@ -51,7 +55,7 @@ class GanTraining:
         self._average: AveragedModel | None = None
         self._memory: Any = None
         self.ended: str | None = None
-        """Why the training ended before its time: ``diverged`` or ``collapsed``."""
+        """Why the training ended before its time, if it did: one of :data:`ENDINGS`."""
         first = task if growth is None else with_scales(task, growth.computed(0.0))
         core = BalanceCore(config, 1, first)
         core.reset([0], [dataclasses.replace(instance, backbone_options=core.task.backbone_options)])
@@ -71,7 +75,7 @@ class GanTraining:
             self.core.observations([0]), state=self._memory, episode_start=np.array([made == 0]), deterministic=True
         )
         result = self.core.step([0], action)
-        for name in ("diverged", "collapsed"):
+        for name in ENDINGS:
             if result.infos[name][0]:
                 self.ended = name
         if self._average is not None:
@@ -105,8 +109,14 @@ class GanTraining:
         average = None if self._average is None else self._average.state_dict()
         return {"core": self.core.get_state(), "average": average, "memory": self._memory, "ended": self.ended}
 
+    @restoring()
     def set_state(self, state: Tree) -> None:
-        """Go on from what :meth:`get_state` of a training with equal options gave."""
+        """Go on from what :meth:`get_state` of a training with equal options gave.
+
+        Raises ``MisfitError`` for what cannot be one.
+        """
+        if state["ended"] not in (None, *ENDINGS):
+            raise MisfitError(f"it ended by {state['ended']!r}; there are {', '.join(ENDINGS)}")
         (instance,) = state["core"]["instances"]
         task = dataclasses.replace(self._task, backbone_options=instance["backbone_options"])
         if task.backbone_options != self.core.task.backbone_options:  # it had grown
@@ -114,8 +124,12 @@ class GanTraining:
             core = BalanceCore(self._config, 1, task)
             core.reset([0], [GanInstance(**instance)])
             self._take(core)
+        require_like(state, self.get_state() | {"memory": None, "ended": None})
         self.core.set_state(state["core"])
         if self._average is not None:
+            if state["ended"] is None:
+                learned = [f"module.{name}" for name, _ in self.generator.named_parameters()]
+                require_finite([state["average"][name] for name in learned], "its average")
             self._average.load_state_dict(state["average"])
         self._memory, self.ended = state["memory"], state["ended"]
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from agents.restoring import Each, MisfitError, require_like, restoring
 from gan_backbones import GanMeta, GanPopulation, ReplicaSetup, TrainStats, build, save_gan
 from gan_backbones.data import DataSet
 
@@ -111,11 +112,21 @@ class GanTrainer:
         records = [copy.deepcopy(vars(record)) for record in self.records]
         return {"population": self.population.state_dict(), "records": records, "updates": self.updates}
 
+    @restoring()
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Go on exactly from what :meth:`get_state` of a trainer of equal rows gave."""
+        """Go on exactly from what :meth:`get_state` of a trainer of equal rows gave.
+
+        Raises ``MisfitError`` for what cannot be one, and for numbers that are not finite in a row that did not
+        diverge.
+        """
+        record = {"updates": Each(0), "statistics": dict.fromkeys(STATISTICS, Each(0.0)), "diverged": False}
+        require_like(state, self.get_state() | {"records": Each(record)})
         self.population.load_state_dict(state["population"], {row.data.fingerprint: row.data for row in self.rows})
         self.records = [GanRecord(**record) for record in state["records"]]
         self.updates = state["updates"]
+        for row, finite in enumerate(self.population.finite().tolist()):
+            if not (finite or self.records[row].diverged):
+                raise MisfitError(f"GAN {row} has weights that are not finite, and did not diverge")
 
     def _record(self, stop: int) -> None:
         stats = self.population.update(self._rates, stop - self.updates)

@@ -7,6 +7,7 @@ of it.
 
 from __future__ import annotations
 
+import functools
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -20,6 +21,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.distributions import StateDependentNoiseDistribution
 from stable_baselines3.common.vec_env import VecMonitor
 
+from agents.restoring import Each, MisfitError, require_finite, require_like, require_optimizer, restoring
 from agents.tree_file import Tree
 from agents.vec_env import SB3VecEnv
 
@@ -62,13 +64,16 @@ def learner_state(model: BaseAlgorithm) -> Tree:
     }
 
 
+@restoring()
 def restore_learner(model: BaseAlgorithm, state: Mapping[str, Any]) -> None:
     """Put a :func:`learner_state` of a model with the same options into ``model``, whose training has just begun.
 
-    Raises ``ValueError`` for the state of another algorithm.
+    Raises ``MisfitError`` for the state of another algorithm, for one that no such model has, and for numbers that are
+    not finite in what it learned or saw.
     """
     if state["class"] != type(model).__name__:
-        raise ValueError(f"this is the state of {state['class']}, not of {type(model).__name__}")
+        raise MisfitError(f"this is the state of {state['class']}, not of {type(model).__name__}")
+    _check(model, state)
     model.set_parameters(state["parameters"], exact_match=True, device=model.device)
     with torch.no_grad():
         for name, value in state["variables"].items():
@@ -95,6 +100,25 @@ def restore_learner(model: BaseAlgorithm, state: Mapping[str, Any]) -> None:
     _restore_random(model, state["random"])
 
 
+def _check(model: BaseAlgorithm, state: Mapping[str, Any]) -> None:
+    own = learner_state(model)
+    optimizers = {name: None for name, part in own["parameters"].items() if "param_groups" in part}
+    loose = {
+        "parameters": own["parameters"] | optimizers,
+        "episodes": Each({"r": 0.0, "l": 0.0, "t": 0.0}),
+        "replay": own["replay"] and {"pos": 0, "full": False, "columns": None},
+        "logged": {name: Each(0 if name == "name_to_count" else None) for name in _LOGGED},
+        "random": own["random"] | {"noise": [(None, None) for _ in own["random"]["noise"]]},
+    }
+    require_like(state, own | loose)
+    holder: Any = model
+    for name in optimizers:
+        optimizer = functools.reduce(getattr, name.split("."), holder)
+        require_optimizer(optimizer, state["parameters"][name], f"its {name}")
+    for name in ("parameters", "variables", "counters", "last_observations", "last_lstm_states", "replay", "returns"):
+        require_finite(state[name], f"its {name}")
+
+
 class ResumeLearning(BaseCallback):
     """Puts ``saved``, a :func:`learner_state`, in place when training begins, and calls ``boundary`` where each later
     rollout begins; ``restore`` is called before, for what else there is to put in place."""
@@ -105,6 +129,7 @@ class ResumeLearning(BaseCallback):
         super().__init__()
         self._saved, self._restore, self._boundary = saved, restore, boundary
 
+    @restoring()
     def _on_training_start(self) -> None:
         # Training begins as usual and is then set forward: were it told to go on, the algorithm would add what is
         # done to what is to be done, and stretch its schedules.
@@ -158,9 +183,14 @@ def _replay_state(buffer: ReplayBuffer) -> dict[str, Tree]:
 
 
 def _restore_replay(buffer: ReplayBuffer, state: Mapping[str, Any]) -> None:
+    own = {name: vars(buffer)[name] for name in _COLUMNS if name in vars(buffer)}
+    rows = len(next(iter(state["columns"].values())))
+    require_like(state["columns"], {name: column[:rows] for name, column in own.items()}, "its experience")
+    if not (0 <= state["pos"] < buffer.buffer_size and rows <= buffer.buffer_size):
+        raise MisfitError(f"its experience of {rows} rows goes on at {state['pos']}; there are {buffer.buffer_size}")
     buffer.pos, buffer.full = state["pos"], state["full"]
-    for name, column in state["columns"].items():
-        vars(buffer)[name][: len(column)] = column
+    for name, column in own.items():
+        column[:rows] = state["columns"][name]
 
 
 def _monitor(model: BaseAlgorithm) -> VecMonitor:

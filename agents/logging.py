@@ -18,9 +18,11 @@ from stable_baselines3.common.logger import KVWriter
 from torch.utils.tensorboard.writer import SummaryWriter
 from tqdm import tqdm
 
+from agents.restoring import Each, require_like
 from agents.run_folder import RunFolder
 from agents.tree_file import Tree
 from agents.vec_env import SB3VecEnv
+from gan_env.core import STATISTICS
 
 matplotlib.use("Agg")
 
@@ -124,6 +126,10 @@ class GanLogger(BaseCallback):
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Go on from :meth:`get_state`."""
+        point = dict.fromkeys((*STATISTICS, "fid_proxy", *self._env.env.config.knobs), 0.0)
+        gathered = {"trace": Each(point), "actions": Each((0, 0)), "episodes": Each((0.0, False))}
+        require_like(state, gathered | {"continuous": []}, "its log")
+        np.concatenate([np.zeros((0, len(self._env.env.config.knobs))), *state["continuous"]])  # they have that width
         self._trace, self._continuous, self._episodes = (state[name] for name in ("trace", "continuous", "episodes"))
         self._actions = Counter(dict(state["actions"]))
 

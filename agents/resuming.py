@@ -6,16 +6,18 @@ import contextlib
 import dataclasses
 import json
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeVar, get_args, get_type_hints
+from types import UnionType
+from typing import Any, ClassVar, Literal, Protocol, TypeVar, get_args, get_origin, get_type_hints
 
 import tyro
 from rich.console import Console
 
-from agents.checkpoint import Checkpoint, Checkpoints
+from agents.checkpoint import Checkpoint, Checkpoints, fingerprints, naming
 from agents.interruption import Interruption
 from agents.run_folder import PROVENANCE, RunFolder
+from gan_backbones.data import DataSet
 from gan_env.shards import GivenUpError
 
 FREE = ("checkpoint_every", "cluster", "progress", "resume", "run_dir")
@@ -74,7 +76,8 @@ def begun_with(kind: type[_Options], path: Path) -> _Options:
         last = content["options"]
         for call in content.get("continued", ()):
             last = call.get("options", last)
-        options: _Options = _rebuilt(kind, last | {"resume": path, "run_dir": path})
+        given = {name: value for name, value in last.items() if name not in ("resume", "run_dir")}
+        options: _Options = dataclasses.replace(_rebuilt(kind, given), resume=path, run_dir=path)
     except (AttributeError, KeyError, TypeError) as error:
         script = Path(sys.argv[0]).name
         raise ValueError(f"{path} is no run folder of {script}: {type(error).__name__}: {error}") from None
@@ -82,17 +85,31 @@ def begun_with(kind: type[_Options], path: Path) -> _Options:
 
 
 def _rebuilt(kind: Any, content: Mapping[str, Any]) -> Any:
-    """A dataclass from what JSON made of it."""
+    """A dataclass from what JSON made of it. Raises ``TypeError``, with the name, for a value of another type."""
     hints = get_type_hints(kind)
-    return kind(**{name: _as_hinted(hints[name], value) for name, value in content.items()})
+    return kind(**{name: _as_hinted(hints[name], value, name) for name, value in content.items()})
 
 
-def _as_hinted(hint: Any, value: Any) -> Any:
-    if dataclasses.is_dataclass(hint):
+def _as_hinted(hint: Any, value: Any, name: str) -> Any:
+    arguments = get_args(hint)
+    if get_origin(hint) is UnionType:
+        for one in arguments:
+            with contextlib.suppress(TypeError):
+                return _as_hinted(one, value, name)
+    elif dataclasses.is_dataclass(hint) and isinstance(value, dict):
         return _rebuilt(hint, value)
-    if isinstance(value, str) and Path in (hint, *get_args(hint)):
+    elif get_origin(hint) is tuple and isinstance(value, list):
+        kinds = arguments[:1] * len(value) if arguments[-1] is Ellipsis else arguments
+        if len(kinds) == len(value):
+            return tuple(_as_hinted(one, item, name) for one, item in zip(kinds, value, strict=True))
+    elif hint is Path and isinstance(value, str):
         return Path(value)
-    return tuple(_as_hinted(None, item) for item in value) if isinstance(value, list) else value
+    elif get_origin(hint) is Literal:
+        if value in arguments:
+            return value
+    elif type(value) is hint or (hint is float and type(value) is int):  # no flag is a number
+        return value
+    raise TypeError(f"{name} is {value!r}, not {getattr(hint, '__name__', hint)}")
 
 
 def folder_of(options: GoingOnOptions, default: Path, console: Console, last: str = EVALUATION) -> RunFolder | None:
@@ -116,18 +133,26 @@ def going_on(
     record: Mapping[str, Any],
     console: Console,
     settings: Mapping[str, Any] | None = None,
-) -> Iterator[tuple[Checkpoints, Interruption]]:
-    """Hold the folder while a run that begins or goes on is in it; gives its checkpoints, gone after a good end.
+    data: Sequence[DataSet] = (),
+) -> Iterator[tuple[Checkpoint | None, Checkpoints, Interruption]]:
+    """Hold the folder while a run that begins or goes on is in it.
+
+    Gives the checkpoint that it goes on from, none where it begins, with a word on that, and its checkpoints, which
+    are gone after a good end. Nothing in the folder may be open before.
 
     ``record``, a :func:`~agents.run_folder.provenance` and the ``options`` among it, is what ``config.json`` is to
     hold; where the run goes on, what has changed is added. ``settings`` is what checkpoints must agree with, by default
-    the options. A run that is stopped by a signal or a loss of its workers says how to go on. Raises ``ValueError``
-    where it would go on differently.
+    the options; so must the content of ``data``. A run that is stopped by a signal or a loss of its workers says how to
+    go on. Raises ``ValueError``, in one line, where it would go on differently, and where the checkpoint does not fit it.
     """
     if settings is None:
-        settings = {name: value for name, value in record["options"].items() if name not in FREE}
+        settings = dict(_decisive(record["options"]))
+
+    def say(problem: str) -> None:
+        console.print(problem, style="yellow", markup=False, highlight=False)
+
     place, every = folder.path / "checkpoints", options.checkpoint_every
-    checkpoints = Checkpoints(place, settings, every, growing=folder.growing)
+    checkpoints = Checkpoints(place, {**settings, **fingerprints(data)}, every, growing=folder.growing)
     if options.resume is None:
         folder.create()
         folder.write_json(CONFIG, record)
@@ -135,25 +160,19 @@ def going_on(
         if options.resume is not None:
             _check(folder, record)
             again = {name: value for name, value in record.items() if name in PROVENANCE}
-            folder.note_continuation(
-                again, lambda text: console.print(text, style="yellow", markup=False, highlight=False)
-            )
+            folder.note_continuation(again, say)
+        saved = checkpoints.load(say)
+        if options.resume is not None:
+            begins = "no checkpoint was saved yet: beginning anew"
+            console.print(begins if saved is None else f"going on from step {saved.step}", highlight=False)
         try:
-            yield checkpoints, interruption
+            with naming(saved):
+                yield saved, checkpoints, interruption
         except (KeyboardInterrupt, GivenUpError):
             again_by = f"stopped; go on with: python {sys.argv[0]} --resume {folder.path}"
             console.print(again_by, markup=False, highlight=False, soft_wrap=True)
             raise
         checkpoints.clear()
-
-
-def last_checkpoint(checkpoints: Checkpoints, options: ResumableOptions, console: Console) -> Checkpoint | None:
-    """Where a run begins or goes on, with a word on that; see :meth:`~agents.checkpoint.Checkpoints.load`."""
-    saved = checkpoints.load(lambda problem: console.print(problem, style="yellow", highlight=False))
-    if options.resume is not None:
-        begins = "no checkpoint was saved yet: beginning anew" if saved is None else f"going on from step {saved.step}"
-        console.print(begins, highlight=False)
-    return saved
 
 
 def _check(folder: RunFolder, record: Mapping[str, Any]) -> None:

@@ -92,7 +92,10 @@ class RunFolder:
         config = self.read_json("config.json")
         if record["git_commit"] != config.get("git_commit"):
             say(f"{self.path} was begun by another version of this program; see its config.json")
-        self.write_json("config.json", config | {"continued": [*config.get("continued", ()), record]})
+        before = config.get("continued", [])
+        if not isinstance(before, list):
+            raise ValueError(f"{self.path / 'config.json'} is damaged: what continued the run is no list")
+        self.write_json("config.json", config | {"continued": [*before, record]})
 
     def append_stats(self, row: Mapping[str, Any]) -> None:
         """Add one line to ``stats.jsonl``."""

@@ -21,6 +21,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 
 from agents.evaluation import Evaluator, finals
 from agents.presets import ALGORITHMS
+from agents.restoring import Each, require_finite, require_like
 from agents.statistics import interquartile_mean
 from agents.tree_file import Tree
 from agents.vec_env import SB3VecEnv
@@ -159,6 +160,10 @@ class ChooseByValidation(BaseCallback):
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Go on from :meth:`get_state`; :attr:`best_path` holds what it held then."""
+        best = self.model.policy.state_dict() if state["history"] else {}
+        trials, own = Each((0, 0.0, Each(0.0))), {"left": Each(0), "best": best, "file": None, "ended": False}
+        require_like(state, {"history": trials} | own, "its choice")
+        require_finite(state["best"], "its best policy")
         self.history, self._at = list(state["history"]), list(state["left"])
         self._best, self._ended = state["best"], state["ended"]
         if state["file"] is not None:

@@ -14,13 +14,15 @@ from stable_baselines3.common.logger import KVWriter, Logger
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
-from agents.checkpoint import Checkpoint, Checkpoints
+from agents.checkpoint import Checkpoint, Checkpoints, fingerprints
 from agents.evaluation import Evaluator
 from agents.interruption import Interruption
 from agents.learner_state import ResumeLearning, learner_state
+from agents.restoring import Each, MisfitError, require_like
 from agents.sb3 import ChooseByValidation, build_model, make_training_env
 from agents.tree_file import Tree
 from gan_env import EnvConfig, GanInstance
+from gan_env.quality import cached_data
 from gan_env.shards import PROCESSES, Shards
 
 OF_THE_MACHINE = ("cache_dir", "progress")
@@ -85,15 +87,24 @@ class PolicyTraining:
 
     def settings(self, total_timesteps: int, validations: int) -> dict[str, Any]:
         """What a checkpoint of :meth:`learn` must agree with, for :class:`~agents.checkpoint.Checkpoints`."""
-        environment = dataclasses.asdict(self.evaluator.config)
-        return {
-            "algorithm": type(self.model).__name__,
-            "algorithm options": self._options,
-            "environments": self.env.num_envs,
-            "seed": self.model.seed,
-            "timesteps": total_timesteps,
-            "validations": validations,
-        } | {f"option {name}": value for name, value in environment.items() if name not in OF_THE_MACHINE}
+        config = self.evaluator.config
+        environment = dataclasses.asdict(config)
+        data = [
+            cached_data(task.data, task.resolution, config.cache_dir, config.progress)
+            for task in config.resolved_suite().all_tasks()
+        ]
+        return (
+            fingerprints(data)
+            | {
+                "algorithm": type(self.model).__name__,
+                "algorithm options": self._options,
+                "environments": self.env.num_envs,
+                "seed": self.model.seed,
+                "timesteps": total_timesteps,
+                "validations": validations,
+            }
+            | {f"option {name}": value for name, value in environment.items() if name not in OF_THE_MACHINE}
+        )
 
     def learn(
         self,
@@ -118,6 +129,8 @@ class PolicyTraining:
         ``interruption`` ends training where the next rollout begins, by ``Interrupted``.
         """
         tree: Tree = None if saved is None else saved.tree
+        if saved is not None:
+            require_like(tree, {"callbacks": [], "updates": 0, "spent": Each(0), "learner": {}})
         spent: dict[int, int] = {}
 
         def count(updates: int) -> None:
@@ -147,6 +160,8 @@ class PolicyTraining:
                 one.set_state(own)
             count(tree["updates"])
             spent.update(tree["spent"])
+            if not spent.keys() >= {step for step, _, _ in choose.history}:
+                raise MisfitError("it does not tell what every trial has cost")
 
         def boundary() -> None:
             if checkpoints is not None:

@@ -50,7 +50,7 @@ def read_tree(path: Path) -> tuple[Tree, dict[str, Any]]:
         raise ValueError(f"it has version {content.get('version')!r} of the format; this program reads {_VERSION}")
     try:
         return _decode(content["tree"], tensors), dict(content["about"])
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"its structure makes no sense ({type(error).__name__})") from error
 
 
@@ -88,7 +88,7 @@ def _add(tensor: Tensor, tensors: dict[str, Tensor]) -> str:
 def _decode(node: Any, tensors: Mapping[str, Tensor]) -> Tree:
     if type(node) in _PLAIN:
         return node
-    kind = next(iter({"list", "tuple", "dict", "tensor", "array", "scalar"} & set(node)))
+    (kind,) = {"list", "tuple", "dict", "tensor", "array", "scalar"} & set(node)
     content = node[kind]
     if kind == "dict":
         return {key: _decode(item, tensors) for key, item in content}

@@ -34,6 +34,10 @@ class FlatParameters:
         """Everything that a row consists of, each with the replica axis first."""
         return [self.matrix, *self.buffers.values()]
 
+    def finite(self) -> Tensor:
+        """``(N,)``: whether all parameters of a row are finite."""
+        return self.matrix.isfinite().all(1)
+
     @torch.no_grad()
     def write_row(self, row: int, module: nn.Module) -> None:
         """Copy the parameters and buffers of a plain ``module`` into ``row``."""

@@ -284,9 +284,8 @@ class GanPopulation:
 
         Their parameters and buffers are views of the row: they follow its training.
         """
-        only = slice(row, row + 1)
-        players = (self._generator, self._discriminator)
-        generator, discriminator = (player.parameters.bind(only, stacked=False).eval() for player in players)
+        players = (self._generator.parameters, self._discriminator.parameters)
+        generator, discriminator = (one.bind(slice(row, row + 1), stacked=False).eval() for one in players)
         return generator, discriminator
 
     def state_dict(self) -> dict[str, Any]:
@@ -299,16 +298,21 @@ class GanPopulation:
         }
 
     def load_state_dict(self, state: Mapping[str, Any], data: Mapping[str, DataSet]) -> None:
-        """Restore :meth:`state_dict`; ``data`` holds the data sets by fingerprint."""
+        """Restore :meth:`state_dict`; ``data`` holds the data sets by fingerprint, else ``ValueError``."""
+        if missing := set(state["data"]) - {None, *data}:
+            raise ValueError(f"it was trained on other data than these: fingerprint {missing.pop()}")
         for tensor, saved in zip(self._state_tensors(), state["tensors"], strict=True):
             tensor.copy_(saved)
-        for rngs, saved in ((self._train_rng, state["train_rng"]), (self._sample_rng, state["sample_rng"])):
-            for rng, rng_state in zip(rngs, saved, strict=True):
-                rng.set_state(rng_state)
-        self._data = [None if fingerprint is None else data[fingerprint] for fingerprint in state["data"]]
-        for data_set in self._data:
-            if data_set is not None:
-                self._admit(data_set)
+        rngs = [*self._train_rng, *self._sample_rng]
+        for rng, rng_state in zip(rngs, [*state["train_rng"], *state["sample_rng"]], strict=True):
+            rng.set_state(rng_state)
+        self._data = [data.get(fingerprint) for fingerprint in state["data"]]
+        for data_set in filter(None, self._data):
+            self._admit(data_set)
+
+    def finite(self) -> Tensor:
+        """``(N,)``: whether all weights of a row are finite."""
+        return self._generator.parameters.finite() & self._discriminator.parameters.finite()
 
     def close(self) -> None:
         """Stop the worker threads; a later call starts them again."""

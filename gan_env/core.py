@@ -259,8 +259,7 @@ class BalanceCore:
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Continue from a state that :meth:`get_state` of an environment with equal options returned. Raises
-        ``ValueError`` for one of several populations."""
+        """Continue from a state of an environment with equal options. ``ValueError`` for one that no episode of it has."""
         if "cores" in state:
             raise ValueError(f"the state is of {len(state['cores'])} populations, and this environment has 1")
         self.instances = [None if one is None else GanInstance(**one) for one in state["instances"]]
@@ -271,6 +270,10 @@ class BalanceCore:
         measurement = on_device(self.device, state["measurement"])
         self._measurement = Measurement(**measurement | {"stats": TrainStats(**measurement["stats"])})
         self.observer.vector.copy_(state["observer"])
+        always = (self.observer.vector, self._latents, torch.from_numpy(self._log_knobs))
+        failed_or_finite = self._measurement.failed | self.population.finite()
+        if not (failed_or_finite.all() and all(part.isfinite().all() for part in always)):
+            raise ValueError("the state of the GANs holds numbers that are not finite, in rows that have not failed")
         self.observer.seen_low, self.observer.seen_high = (on_device(self.device, one) for one in state["seen"])
         self._show({})
 

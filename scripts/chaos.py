@@ -1,10 +1,11 @@
 """Kill a training run again and again, go on each time, and compare what it leaves with a run that nobody disturbed.
 
-The run is train_agent.py's with the arguments after --, in a process that is killed by SIGKILL: at a random moment, or,
+The run is one of --script with the arguments after --, in a process that is killed by SIGKILL: at a random moment, or,
 every other time, while a checkpoint is being written. Runs that end before all kills are spent are compared and begun
 again. Every life begins as a copy of this process, which has imported the program and done nothing else.
 
 Example: python scripts/chaos.py --kills 50 --run-dir runs/chaos -- --algo dqn --suite ring --total-timesteps 2048
+Example: python scripts/chaos.py --script train_gan -- --data digits --resolution 16 --updates 400
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from dataclasses import dataclass
 from multiprocessing.context import ForkProcess
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import tyro
@@ -32,11 +33,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from agents.cli import fail_in_one_line
 from agents.resuming import CONFIG
-from agents.run_folder import RunFolder
+from agents.run_folder import RunFolder, provenance
 from gan_backbones.tensor_file import digest_tensors, read_tensors
 
+Script = Literal["train_agent", "train_gan", "train_ral", "latent_report"]
 SMALL = ("--suite", "ring", "--num-envs", "16", "--total-timesteps", "1600", "--env", "decisions=10")
-"""Arguments of the run that is killed where none are given."""
+"""Arguments of train_agent.py's run that is killed where none are given."""
 _WRITES_SKIPPED = 3  # at most, before a kill while one is written
 _GLANCE = 0.0005  # seconds between two looks for a checkpoint that is being written
 
@@ -45,6 +47,8 @@ _GLANCE = 0.0005  # seconds between two looks for a checkpoint that is being wri
 class Options:
     """Options of chaos.py; those of the run stand after --."""
 
+    script: Script = "train_agent"
+    """Whose run."""
     kills: int = 50
     """How many times to kill."""
     run_dir: Path = Path("runs/chaos")
@@ -64,7 +68,9 @@ def main() -> None:
     options = tyro.cli(Options, description=__doc__, args=own)
     if options.kills < 1:
         raise ValueError(f"--kills must be at least 1, not {options.kills}")
-    record = chaos(options, given or list(SMALL))
+    if not given and options.script == "train_agent":
+        given = list(SMALL)
+    record = chaos(options, given)
     if record["differences"]:
         sys.exit(1)
 
@@ -74,8 +80,8 @@ def chaos(options: Options, arguments: Sequence[str]) -> dict[str, Any]:
     console = Console(soft_wrap=True, highlight=False)
     folder = RunFolder(options.run_dir)
     folder.create()
-    lives = Lives(folder.path, arguments, options.checkpoint_every)
-    console.print(f"the undisturbed run: train_agent.py {' '.join(arguments)} ...")
+    lives = Lives(options.script, folder.path, arguments, options.checkpoint_every)
+    console.print(f"the undisturbed run: {options.script}.py {' '.join(arguments)} ...")
     begun = time.monotonic()
     lives.finish(lives.begin("undisturbed"))
     duration = time.monotonic() - begun
@@ -101,8 +107,8 @@ def chaos(options: Options, arguments: Sequence[str]) -> dict[str, Any]:
         differences += [f"{run}: {name}" for name in found]
         console.print(f"{run} is finished; {f'it differs: {found[0]}' if found else 'all is equal'}")
         finished.append(run)
-    record = {
-        "command": ["python", *sys.argv],
+    record: dict[str, Any] = provenance("cpu") | {
+        "script": options.script,
         "arguments": list(arguments),
         "kills": kills,
         "half_written": sum(kill["half_written"] for kill in kills),
@@ -121,12 +127,12 @@ def chaos(options: Options, arguments: Sequence[str]) -> dict[str, Any]:
 
 
 class Lives:
-    """Processes that run train_agent.py: in a new folder of ``folder``, or going on in one."""
+    """Processes that run a script: in a new folder of ``folder``, or going on in one."""
 
-    def __init__(self, folder: Path, arguments: Sequence[str], every: float) -> None:
-        self._folder, self._arguments = folder, list(arguments)
+    def __init__(self, script: Script, folder: Path, arguments: Sequence[str], every: float) -> None:
+        self._script, self._folder, self._arguments = script, folder, list(arguments)
         self._common = ["--no-progress", "--checkpoint-every", str(every)]
-        self._program = _load("train_agent")
+        self._program = _load(script)
 
     def begin(self, run: str) -> ForkProcess:
         """A new life of the run of this name."""
@@ -178,15 +184,18 @@ class Lives:
             os.dup2(output.fileno(), 1)
             os.dup2(output.fileno(), 2)
         sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
-        sys.argv = ["train_agent.py", *arguments]
+        sys.argv = [f"{self._script}.py", *arguments]
         fail_in_one_line(self._program.main)
 
 
 def artefacts(run: Path) -> dict[str, Any]:
-    """All that a finished run leaves, by name, without the times that it took and pictures, which are drawn by time."""
-    found: dict[str, Any] = {path.name: path.read_text() for path in run.glob("*.json") if path.name != CONFIG}
+    """All that a finished run leaves, by name, without the times that it took and pictures that are drawn by time."""
+    read = {path: json.loads(path.read_text()) for path in run.glob("*.json") if path.name != CONFIG}
+    found: dict[str, Any] = {path.name: _untimed(content) for path, content in read.items()}
+    found |= {path.name: path.read_bytes() for path in run.glob("figures/*")}
     for path in run.glob("*.safetensors"):
-        found[path.name] = _digest(read_tensors(path))
+        tensors, about = read_tensors(path)
+        found[path.name] = digest_tensors(tensors), about
     for path in run.glob("*.zip"):
         with zipfile.ZipFile(path) as archive:
             for name in archive.namelist():
@@ -194,18 +203,38 @@ def artefacts(run: Path) -> dict[str, Any]:
                     with archive.open(name) as file:
                         content = torch.load(file, map_location="cpu", weights_only=True)
                     found[f"{path.name}/{name}"] = _digest(content)
-    rows = [json.loads(line) for line in (run / "stats.jsonl").read_text().splitlines()]
-    found["stats.jsonl"] = [{key: row[key] for key in row if not key.startswith("time/")} for row in rows]
-    events = EventAccumulator(
-        str(run), size_guidance={"scalars": 0, "histograms": 0}, purge_orphaned_data=False
-    ).Reload()
+    if (run / "stats.jsonl").exists():
+        found["stats.jsonl"] = [_untimed(json.loads(line)) for line in (run / "stats.jsonl").read_text().splitlines()]
+        found |= _events(run)
+    return found
+
+
+def _events(run: Path) -> dict[str, Any]:
+    """TensorBoard's points by tag."""
+    found: dict[str, Any] = {}
+    everything = {"scalars": 0, "histograms": 0, "images": 0}
+    events = EventAccumulator(str(run), size_guidance=everything, purge_orphaned_data=False).Reload()
     for tag in events.Tags()["scalars"]:
         points = events.Scalars(tag)
         timed = tag.startswith("time/")
         found[f"tensorboard/{tag}"] = [(point.step, None if timed else point.value) for point in points]
     for tag in events.Tags()["histograms"]:
         found[f"tensorboard/{tag}"] = [(point.step, point.histogram_value) for point in events.Histograms(tag)]
+    for tag in events.Tags()["images"]:
+        if not tag.startswith("episode/"):
+            found[f"tensorboard/{tag}"] = [(point.step, point.encoded_image_string) for point in events.Images(tag)]
     return found
+
+
+def _untimed(content: Any) -> Any:
+    """Nested content without what time, the moments of stops and the command decide."""
+    if isinstance(content, list):
+        return [_untimed(item) for item in content]
+    if isinstance(content, dict):
+        kept = {key: value for key, value in content.items() if key not in ("command", "checkpoints")}
+        kept = {key: value for key, value in kept.items() if "seconds" not in key and not key.startswith("time/")}
+        return {key: _untimed(value) for key, value in kept.items()}
+    return content
 
 
 def differing(expected: dict[str, Any], found: dict[str, Any]) -> list[str]:

@@ -26,6 +26,7 @@ import tyro
 from fuzz_parts.actions import Actions
 from fuzz_parts.caches import Caches
 from fuzz_parts.command_lines import CommandLines
+from fuzz_parts.going_on import RunsThatGoOn
 from fuzz_parts.images import Images
 from fuzz_parts.option_values import EnvironmentOptions, LearnerOptions
 from fuzz_parts.run_folders import AgentRuns, Comparisons
@@ -51,6 +52,7 @@ CATEGORIES: dict[str, tuple[type, int]] = {
     "caches": (Caches, 5),
     "runs of agents": (AgentRuns, 4),
     "comparisons": (Comparisons, 4),
+    "runs that go on": (RunsThatGoOn, 6),
 }
 """By name: the class and its share of the cases, in hundredths."""
 _SHOWN = 20  # failures that are told on the screen

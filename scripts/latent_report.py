@@ -101,8 +101,8 @@ def report(options: Options) -> None:
         options.progress,
         Page(f"A frozen GAN of {data.name}", "Which latents of a frozen GAN are worth drawing?"),
     )
-    with going_on(folder, options, provenance(options.device) | record, console) as (checkpoints, interruption):
-        run(lab, quick=options.quick, checkpoints=checkpoints, interruption=interruption)
+    with going_on(folder, options, provenance(options.device) | record, console, data=[data]) as going:
+        run(lab, *going, quick=options.quick)
     print(f"wrote {folder.path / 'report.html'}")
 
 

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from agents.bandit_run import train_bandit
 from agents.best_static import best_static_rates
-from agents.checkpoint import Checkpoints
+from agents.checkpoint import Checkpoint, Checkpoints
 from agents.cli import fail_in_one_line, join_data_dir, parse_overrides, print_known
 from agents.cluster import connected
 from agents.evaluation import EpisodeRecord, Evaluator, finals, with_rates
@@ -31,7 +31,7 @@ from agents.losses import counted_losses
 from agents.predictors import NoopPredictor, Predictor, RandomPredictor
 from agents.presets import ALGORITHMS, get_preset
 from agents.report import comparison_table, evaluation_json, one_sided_warning
-from agents.resuming import CONFIG, EVALUATION, folder_of, going_on, last_checkpoint, parse_options
+from agents.resuming import CONFIG, EVALUATION, folder_of, going_on, parse_options
 from agents.run_folder import RunFolder, provenance
 from agents.sb3 import check_action_type
 from agents.statistics import Summary, summarise
@@ -157,10 +157,10 @@ def train(options: Options, shards: Shards = PROCESSES) -> None:
     )
     settings = training.settings(total_timesteps, preset.validations)
     with (
-        going_on(folder, options, record, console, settings) as (checkpoints, interruption),
+        going_on(folder, options, record, console, settings) as (saved, checkpoints, interruption),
         counted_losses(shards, training, folder, console) as watchers,
     ):
-        learn_and_grade(options, training, folder, checkpoints, interruption, console, watchers)
+        learn_and_grade(options, training, folder, saved, checkpoints, interruption, console, watchers)
     training.close()
 
 
@@ -177,14 +177,14 @@ def learn_and_grade(
     options: Options,
     training: PolicyTraining,
     folder: RunFolder,
+    saved: Checkpoint | None,
     checkpoints: Checkpoints,
     interruption: Interruption,
     console: Console,
     watchers: Sequence[BaseCallback],
 ) -> None:
-    """From the last checkpoint to the end, :data:`EVALUATION` being the last file that is written."""
+    """From ``saved`` to the end, :data:`EVALUATION` being the last file that is written."""
     started = time.monotonic()
-    saved = last_checkpoint(checkpoints, options, console)
     total_timesteps, validations = (checkpoints.settings[name] for name in ("timesteps", "validations"))
     writer = SummaryWriter(str(folder.path))
     trials = training.learn(
@@ -201,11 +201,11 @@ def learn_and_grade(
         saved=saved,
         interruption=interruption,
     )
-    chosen = min(trials, key=lambda trial: trial.iqm)
+    chosen, cost = min(trials, key=lambda trial: trial.iqm), checkpoints.cost
     console.print(
         f"chose the policy after {chosen.timesteps} steps (validation IQM {chosen.iqm:.3g}; "
         + ", ".join(f"{trial.timesteps}: {trial.iqm:.3g}" for trial in trials)
-        + f"); {checkpoints.cost}",
+        + f"); {cost}",
         highlight=False,
     )
 
@@ -215,7 +215,9 @@ def learn_and_grade(
     records = grade(options.algo, training.model, evaluator, test, options, interruption)
     grades = {method: finals(rows) for method, rows in records.items()}
     summaries = summarise(grades)
-    folder.write_json("validation.json", {"chosen_at": chosen.timesteps, "trials": [vars(trial) for trial in trials]})
+    trial_records = [vars(trial) for trial in trials]
+    validation = {"chosen_at": chosen.timesteps, "trials": trial_records, "checkpoints": cost.record()}
+    folder.write_json("validation.json", validation)
     record_hyperparameters(writer, options, checkpoints.settings["algorithm options"], summaries, chosen.iqm)
     writer.close()
     folder.write_json(EVALUATION, evaluation_json(suite.name, metric, test, summaries))

@@ -22,7 +22,7 @@ import torch
 from rich.console import Console
 from tqdm import tqdm
 
-from agents.checkpoint import Checkpoints
+from agents.checkpoint import Checkpoint, Checkpoints
 from agents.cli import fail_in_one_line, join_data_dir, parse_overrides
 from agents.controllers import find_controller
 from agents.gan_log import GanLog, point_scores
@@ -30,6 +30,7 @@ from agents.gan_training import GanTraining
 from agents.growth import Growth, scales_of
 from agents.interruption import Interruption
 from agents.report import score_table
+from agents.restoring import Each, require_like, restoring
 from agents.resuming import folder_of, going_on, parse_options
 from agents.run_folder import RunFolder, provenance
 from agents.tree_file import Tree
@@ -146,11 +147,12 @@ def train(options: Options) -> None:
         growth=growth,
         ema_halflife=options.ema_halflife,
     )
-    settings = {"options": dataclasses.asdict(options), "environment": dataclasses.asdict(config)}
-    with going_on(folder, options, provenance(options.device) | settings, console) as (checkpoints, interruption):
+    record = provenance(options.device) | {"options": dataclasses.asdict(options)}
+    record |= {"environment": dataclasses.asdict(config)}
+    with going_on(folder, options, record, console, data=[data]) as (saved, checkpoints, interruption):
         console.print(f"writing {folder.path} (tensorboard --logdir {folder.path})", highlight=False)
-        seconds = run(options, training, folder, checkpoints, interruption, console)
-        grade(options, training, folder, extractor, seconds, console)
+        seconds = run(options, training, folder, saved, checkpoints, interruption, console)
+        grade(options, training, folder, extractor, seconds, interruption, console)
     training.close()
 
 
@@ -158,19 +160,20 @@ def run(
     options: Options,
     training: GanTraining,
     folder: RunFolder,
+    saved: Checkpoint | None,
     checkpoints: Checkpoints,
     interruption: Interruption,
     console: Console,
 ) -> float:
-    """From the last checkpoint to the end of the training; gives the seconds that it took, before a stop, too."""
+    """From ``saved`` to the end of the training; gives the seconds that it took, before a stop, too."""
     started, before, first = time.monotonic(), 0.0, 1
-    saved = checkpoints.load(lambda problem: console.print(problem, style="yellow", highlight=False))
     latents = training.draw(options.snapshot_samples, options.seed)
     log = GanLog(folder, training, latents, console)
     if saved is not None:
-        training.set_state(saved.tree["training"])
-        log.told, before, first = saved.tree["told"], saved.tree["seconds"], saved.step + 1
-        console.print(f"going on after update {training.updates}", highlight=False)
+        with restoring():
+            require_like(saved.tree, {"training": None, "told": Each(""), "seconds": 0.0})
+            training.set_state(saved.tree["training"])
+            log.told, before, first = saved.tree["told"], saved.tree["seconds"], saved.step + 1
 
     def state() -> Tree:
         log.writer.flush()
@@ -189,7 +192,10 @@ def run(
         if decision in looks and not training.ended:
             bar.set_postfix_str(f"distance {log.look():.4g}")
             training.save(folder.path, notes)
-        checkpoints.offer(decision, state, interruption)
+        if training.ended or decision == options.decisions:
+            checkpoints.save(decision, state)
+        else:
+            checkpoints.offer(decision, state, interruption)
     bar.close()
     log.writer.close()
     return before + time.monotonic() - started
@@ -201,12 +207,17 @@ def grade(
     folder: RunFolder,
     extractor: Extractor,
     seconds: float,
+    interruption: Interruption,
     console: Console,
 ) -> None:
-    """Score what was trained; ``evaluation.json`` is the last file that is written."""
+    """Score what was trained; ``evaluation.json`` is the last file that is written.
+
+    The training is saved; after a stop, scoring begins anew and gives the same.
+    """
     data = training.core.data_of(0)
     scores: dict[str, list[Score]] = {}
     for weights, generator in training.generators().items() if training.ended is None else ():
+        interruption.check()
         if data.is_image:
             images = draw_images(
                 generator,
@@ -216,6 +227,7 @@ def grade(
                 device=options.device,
                 progress=options.progress,
             )
+            interruption.check()
             subject = Subject(
                 images,
                 data,
@@ -230,6 +242,7 @@ def grade(
             latents = training.draw(options.snapshot_samples, options.seed)
             scores[weights] = point_scores(training, generator, latents)
         console.print(score_table(scores[weights], f"{weights} weights against {data.name}"))
+    interruption.check()
     folder.write_json(
         "evaluation.json",
         {

@@ -150,13 +150,11 @@ def train(options: Options) -> None:
             load_weights(options.start / f"{stage}.safetensors", module)
     vqvae.eval()
     record = provenance(options.device) | {"options": dataclasses.asdict(options)}
-    with going_on(folder, options, record, console) as (checkpoints, interruption):
-        saved = checkpoints.load(lambda problem: console.print(problem, style="yellow", highlight=False))
+    with going_on(folder, options, record, console, data=[data]) as (saved, checkpoints, interruption):
         writer = SummaryWriter(str(folder.path))
         lengths = {"vqvae": options.vqvae_updates, "prior": options.prior_updates}
         lengths["ral"] = options.ral.warm_up + options.ral_updates
-        told = "writing" if saved is None else f"going on in stage {saved.tree['stage']}, writing"
-        console.print(f"{told} {folder.path} (tensorboard --logdir {folder.path})", highlight=False)
+        console.print(f"writing {folder.path} (tensorboard --logdir {folder.path})", highlight=False)
         course = Stages(checkpoints, interruption, writer, saved, lengths)
         results = run(options, stages, folder, writer, course, (vqvae, prior), split, grader, draws)
         folder.write_json("evaluation.json", results)
@@ -210,6 +208,7 @@ def run(
                 saved=before,
             )
         save_weights(files["prior"], prior)
+    course.check()  # all stages are saved; grading begins anew and gives the same
     results: dict[str, Any] = {"autoencoder": grade_vqvae(vqvae, split, codes, grader, options.samples)}
     models = {"ml": (prior, vqvae)}
     if "ral" in stages:
@@ -221,10 +220,11 @@ def run(
         models |= {"ral": (tuned, decoder)}
         if options.decoder_learning_rate > 0:
             models |= {"ml_tuned_decoder": (prior, decoder), "ral_first_decoder": (tuned, vqvae)}
-    graded = tqdm(models.items(), desc="grading", disable=None if options.progress else True)
-    results["models"] = {
-        name: grade(*pair, codes["test"], grader, options.samples, options.seed) for name, pair in graded
-    }
+    results["models"] = {}
+    for name, pair in tqdm(models.items(), desc="grading", disable=None if options.progress else True):
+        course.check()
+        results["models"][name] = grade(*pair, codes["test"], grader, options.samples, options.seed)
+    course.check()
     return results | {"metric": f"{grader.name}, n={options.samples}", "seconds": course.seconds}
 
 

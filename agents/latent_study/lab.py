@@ -14,6 +14,7 @@ from torch import Tensor
 
 from agents.latent_gans import GanSizes
 from agents.page import Markup, Page, figure, image, legend, plot, standalone
+from agents.restoring import Each, require_like
 from agents.run_folder import RunFolder
 from agents.tree_file import Tree
 from gan_backbones.data import DataSet, load_data
@@ -140,6 +141,8 @@ class Lab:
 
     def set_state(self, state: Tree) -> None:
         """Go on from what :meth:`get_state` of a study with equal settings gave."""
+        sections = Each(("", Each((False, "")), None))
+        require_like(state, {"numbers": {}, "kept": {}, "done": 0, "page": sections}, "its study")
         self.page.set_state(state["page"])
         self.numbers, self.kept, self.done = state["numbers"], state["kept"], state["done"]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from agents.checkpoint import Checkpoints
+from agents.checkpoint import Checkpoint, Checkpoints
 from agents.interruption import Interruption
 from agents.latent_study.drawing import answer, fidelity_and_variety, write_bandit, write_noisy, write_rivals
 from agents.latent_study.experiments import EXPERIMENTS
@@ -15,6 +15,7 @@ from agents.latent_study.lab import Lab
 from agents.latent_study.looking import write_confusion, write_pairs, write_reproducibility
 from agents.latent_study.training import compare_resolutions, train_all, write_conditions
 from agents.page import Markup, tag
+from agents.restoring import require_like, restoring
 from agents.run_folder import provenance
 from agents.tree_file import Tree
 from gan_backbones.files import write_atomically
@@ -49,15 +50,18 @@ PARTS: tuple[Callable[[Lab], None], ...] = (
 """In the order of the page. One that is finished is never run again."""
 
 
-def run(lab: Lab, *, quick: bool, checkpoints: Checkpoints, interruption: Interruption) -> None:
-    """Do everything that is left, write ``report.html``, ``study.json`` and the figures."""
+def run(
+    lab: Lab, saved: Checkpoint | None, checkpoints: Checkpoints, interruption: Interruption, *, quick: bool
+) -> None:
+    """Do everything that is left after ``saved``, write ``report.html``, ``study.json`` and the figures."""
     started, before, step = time.monotonic(), 0.0, 0
-    saved = checkpoints.load(lab.say)
     if saved is not None:
-        lab.set_state(saved.tree["lab"])
+        with restoring():
+            require_like(saved.tree, {"lab": {}, "steps": {}, "begun": None, "seconds": 0.0})
+            lab.set_state(saved.tree["lab"])
         lab.made, lab.begun = saved.tree["steps"], saved.tree["begun"]
         before, step = saved.tree["seconds"], saved.step
-        lab.say(f"going on after {lab.done} of {len(PARTS)} parts")
+        lab.say(f"{lab.done} of {len(PARTS)} parts are finished")
 
     def keep(begun: Callable[[], Tree]) -> None:
         nonlocal step

@@ -13,6 +13,7 @@ from agents.latent_gans import GanRecord, GanRow, GanSizes, GanTrainer
 from agents.latent_study.lab import MEASURES, Lab
 from agents.page import listing, panels, tag
 from agents.page.numbers import significant
+from agents.restoring import Each, require_like, restoring
 from agents.tree_file import Tree
 from gan_backbones.data import DataSet
 from gan_backbones.metrics.damage import damaged
@@ -70,8 +71,12 @@ def train_all(lab: Lab) -> None:
     shown: dict[int, Tensor] = {}
     latents = lab.draw(settings.samples, lab.seed + 10_000)
     if lab.begun is not None:
-        trainer.set_state(lab.begun["trainer"])
-        measured, gradients, shown = (lab.begun[name] for name in ("measured", "gradients", "shown"))
+        seen = {"measured": dict.fromkeys(names, Each(dict.fromkeys(MEASURES, 0.0)))}
+        seen |= {"gradients": dict.fromkeys(gradients, Each(None))}
+        with restoring():
+            require_like(lab.begun, seen | {"trainer": {}, "shown": Each(None)})
+            trainer.set_state(lab.begun["trainer"])
+            measured, gradients, shown = (lab.begun[name] for name in ("measured", "gradients", "shown"))
 
     def state() -> Tree:
         return {"trainer": trainer.get_state(), "measured": measured, "gradients": gradients, "shown": shown}

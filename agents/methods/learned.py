@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from agents.checkpoint import Checkpoints
+from agents.checkpoint import Checkpoints, naming
 from agents.methods.method import SEED_STRIDE, Context, Method, Prepared, playing, started, updates_of
 from agents.methods.rules import Start, find_start
 from agents.presets import ALGORITHMS, get_preset
@@ -46,14 +46,15 @@ def learned_method(algorithm: str, description: str, changes: Mapping[str, Any] 
             checkpoints = Checkpoints(context.checkpoints, training.settings(steps, validations))
             saved = checkpoints.load(lambda problem: print(problem, file=sys.stderr))
         try:
-            trials = training.learn(
-                steps,
-                validations,
-                context.folder / "policy.zip",
-                on_update=context.on_step,
-                checkpoints=checkpoints,
-                saved=saved,
-            )
+            with naming(saved):
+                trials = training.learn(
+                    steps,
+                    validations,
+                    context.folder / "policy.zip",
+                    on_update=context.on_step,
+                    checkpoints=checkpoints,
+                    saved=saved,
+                )
         finally:
             training.close()
         chosen = min(trials, key=lambda trial: trial.iqm)

@@ -11,6 +11,7 @@ from torch.utils.tensorboard.writer import SummaryWriter
 from agents.checkpoint import Checkpoint, Checkpoints
 from agents.interruption import Interruption
 from agents.ral.pretraining import Keep
+from agents.restoring import MisfitError, require_like
 from agents.tree_file import Tree
 
 STAGES = ("vqvae", "prior", "ral")
@@ -33,7 +34,12 @@ class Stages:
     ) -> None:
         self._checkpoints, self._interruption, self._writer = checkpoints, interruption, writer
         self._lengths, self._started = lengths, time.monotonic()
-        tree: dict[str, Any] = {"stage": "", "own": None, "seconds": 0.0} if saved is None else saved.tree
+        tree: dict[str, Any] = {"stage": "", "own": None, "seconds": 0.0}
+        if saved is not None:
+            require_like(saved.tree, tree)
+            tree = saved.tree
+            if tree["stage"] not in STAGES:
+                raise MisfitError(f"it is of a stage {tree['stage']!r}; there are {', '.join(STAGES)}")
         self._at: str = tree["stage"]
         self._own: Tree = tree["own"]
         self._seconds: float = tree["seconds"]
@@ -51,8 +57,12 @@ class Stages:
         """What a stage goes on from; None where it begins."""
         return self._own if self._at == stage else None
 
+    def check(self) -> None:
+        """Stop where a signal asked for it."""
+        self._interruption.check()
+
     def keep(self, stage: str) -> Keep:
-        """Offers the states of a stage as checkpoints."""
+        """Offers the states of a stage as checkpoints, and saves the last."""
         before = sum(self._lengths[name] for name in STAGES[: STAGES.index(stage)])
 
         def offer(update: int, state: Callable[[], Tree]) -> None:
@@ -60,6 +70,10 @@ class Stages:
                 self._writer.flush()
                 return {"stage": stage, "own": state(), "seconds": self.seconds}
 
-            self._checkpoints.offer(before + update, whole, self._interruption)
+            if update == self._lengths[stage]:
+                self._checkpoints.save(before + update, whole)
+                self.check()
+            else:
+                self._checkpoints.offer(before + update, whole, self._interruption)
 
         return offer

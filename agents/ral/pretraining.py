@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from agents.restoring import require_finite, require_like, require_optimizer, restoring
 from agents.tree_file import Tree
 from gan_backbones.prior import CodePrior, batched_nll
 from gan_backbones.vqvae import VqVae, code_perplexity
@@ -39,8 +40,12 @@ class Fitting:
         parts = {"module": self.module.state_dict(), "optimizer": self.optimizer.state_dict()}
         return parts | {"generator": self.generator.get_state(), "updates": self.updates}
 
+    @restoring()
     def set_state(self, state: Tree) -> None:
-        """Go on from what :meth:`get_state` of an equal one gave."""
+        """Go on from what :meth:`get_state` of an equal one gave. Raises ``MisfitError`` for what cannot be one."""
+        require_like(state, self.get_state() | {"optimizer": {}})
+        require_finite(state["module"], "its module")
+        require_optimizer(self.optimizer, state["optimizer"], "its optimizer")
         self.module.load_state_dict(state["module"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"])
@@ -121,8 +126,11 @@ def train_prior(
     best, kept = Fit(0, float("inf")), copy.deepcopy(prior.state_dict())
     fitting = Fitting(prior, optimizer, generator)
     if saved is not None:
-        fitting.set_state(saved["fitting"])
-        best, kept = Fit(**saved["best"]), saved["kept"]
+        with restoring():
+            require_like(saved, {"fitting": {}, "best": {"best_update": 0, "held_out": 0.0}, "kept": kept})
+            require_finite(saved["kept"], "its best module")
+            fitting.set_state(saved["fitting"])
+            best, kept = Fit(**saved["best"]), saved["kept"]
 
     def state() -> Tree:
         return {"fitting": fitting.get_state(), "best": vars(best), "kept": kept}

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from agents.restoring import require_finite, require_like, require_optimizer
 from agents.tree_file import Tree
 from gan_backbones import AdversarialLoss
 from gan_backbones.vqvae import VqVae
@@ -122,8 +123,11 @@ class DecodedImages:
         return {"vqvae": self.vqvae.state_dict(), "optimizer": optimizer}
 
     def set_state(self, state: Tree) -> None:
+        require_like(state, {"vqvae": self.vqvae.state_dict(), "optimizer": None}, "its rendering")
+        require_finite(state["vqvae"], "its decoder")
         self.vqvae.load_state_dict(state["vqvae"])
         if self.optimizer is not None:
+            require_optimizer(self.optimizer, state["optimizer"], "its decoder's optimizer")
             self.optimizer.load_state_dict(state["optimizer"])
 
     def _pixels(self, rows: Tensor) -> Tensor:

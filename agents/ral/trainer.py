@@ -23,6 +23,7 @@ from agents.ral.policy_gradient import (
 )
 from agents.ral.rendering import Rendering
 from agents.ral.windows import Windows
+from agents.restoring import require_finite, require_like, require_optimizer, restoring
 from agents.tree_file import Tree
 from gan_backbones import LOSSES
 from gan_backbones.prior import CodePrior
@@ -173,13 +174,19 @@ class RalTrainer:
         own = {"rendering": self.rendering.get_state(), "generator": self.generator.get_state()}
         return parts | own | {"updates": self.updates, "scale": self._scale}
 
+    @restoring()
     def set_state(self, state: Tree) -> None:
-        """Go on from what :meth:`get_state` of an equal trainer gave."""
+        """Go on from what :meth:`get_state` of an equal trainer gave. Raises ``MisfitError`` for what cannot be one."""
+        require_like(state, self.get_state() | {"policy_optimizer": {}, "critic_optimizer": {}, "rendering": None})
         for name, part in self._parts().items():
+            if isinstance(part, torch.optim.Optimizer):
+                require_optimizer(part, state[name], f"its {name}")
+            require_finite(state[name], f"its {name}")
             part.load_state_dict(state[name])
         self.rendering.set_state(state["rendering"])
         self.generator.set_state(state["generator"])
         self.updates = state["updates"]
+        require_finite(state["scale"], "its scale")
         self._scale = None if state["scale"] is None else state["scale"].to(self.prior.device)
 
     def _parts(self) -> dict[str, Any]:

@@ -189,7 +189,8 @@ def test_the_clock_decides(tmp_path, monkeypatch):
         if now[0] != before:
             saves.append(second)
     assert saves == [60, 264, 468, 672, 876], "every 60 s at first, then no more than 2 % of the time"
-    assert checkpoints.cost.startswith("5 checkpoints took 20.0 s, 2.0%")
+    assert str(checkpoints.cost).startswith("5 checkpoints took 20.0 s, 2.0%")
+    assert checkpoints.cost.record() == {"count": 5, "seconds": 20.0, "share": pytest.approx(0.02, rel=0.02)}
     with pytest.raises(ValueError, match="at least 0, not -1"):
         Checkpoints(tmp_path, {}, every=-1)
 

@@ -62,16 +62,22 @@ def run_script(
 
 @pytest.fixture
 def after_save(monkeypatch):
-    """``after_save(act)``: ``act(number, step)`` after every checkpoint, of which there are as many as possible."""
+    """``after_save(act, before)``: ``act(number, step)`` after every checkpoint, as many as possible,
+    and ``before(number, step)`` when its state is made and nothing is written."""
     monkeypatch.setattr(checkpoint, "EVERY", 0.0)
     monkeypatch.setattr(checkpoint, "LARGEST_SHARE", float("inf"))
     whole, saves = Checkpoints.save, []
 
-    def after_save(act) -> None:
+    def after_save(act, before=lambda number, step: None) -> None:
         saves.clear()
 
         def save(self, step, state):
-            path = whole(self, step, state)
+            def told():
+                tree = state()
+                before(len(saves) + 1, step)
+                return tree
+
+            path = whole(self, step, told)
             saves.append(step)
             act(len(saves), step)
             return path

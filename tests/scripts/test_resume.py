@@ -7,6 +7,10 @@ import signal
 import sys
 from pathlib import Path
 
+import torch
+
+from agents.tree_file import read_tree, write_tree
+
 BRIEF = ["--total-timesteps", "120", "--num-envs", "4", "--algo-options", "n_steps=5", "batch_size=10", "n_epochs=1"]
 
 
@@ -43,6 +47,8 @@ def test_signals_save_and_the_run_goes_on(
     assert len(found["tensorboard/time/fps"]) == 6 and not any("iterations" in name for name in found)
     assert chaos.differing(found, found | {"stats.jsonl": found["stats.jsonl"][:-1]}) == ["stats.jsonl"]
     assert not (tmp_path / "broken" / "checkpoints").exists(), "nothing is left to go on from"
+    cost = json.loads((tmp_path / "broken" / "validation.json").read_text())["checkpoints"]
+    assert cost["count"] == 1 and cost["seconds"] > 0 and 0 < cost["share"] < 1
     assert len(json.loads((tmp_path / "broken" / "config.json").read_text())["continued"]) == 2
 
     assert run_script("train_agent", "--resume", "broken") == 0
@@ -92,6 +98,32 @@ def test_a_run_whose_processes_die_says_how_to_go_on(tiny_suite, run_script, aft
     printed = capsys.readouterr()
     assert "go on with: python train_agent.py --resume run" in printed.out
     assert printed.err == "error: a process that trains GANs has died; was it killed, or out of memory?\n"
+
+
+def test_a_checkpoint_that_fits_no_run_is_one_line_and_status_2(
+    tiny_suite, run_script, after_save, capsys, tmp_path: Path
+) -> None:
+    after_save(lambda number, step: os.kill(os.getpid(), signal.SIGINT) if number == 2 else None)
+    assert run_script("train_agent", "--algo", "ppo", "--suite", tiny_suite, *BRIEF, "--run-dir", "run") == 130
+    config, path = tmp_path / "run" / "config.json", sorted((tmp_path / "run" / "checkpoints").iterdir())[-1]
+    tree, about = read_tree(path)
+    learner, options = tree["learner"], json.loads(config.read_text())["options"]
+    policy = learner["parameters"]["policy"]
+    weights = {name: torch.full_like(tensor, torch.nan) for name, tensor in policy.items()}
+    broken = learner | {"parameters": learner["parameters"] | {"policy": weights}}
+    population = learner["environments"]["core"]["population"]
+    population["tensors"][0][1] = torch.nan
+    capsys.readouterr()
+    for spoilt, name in [({}, "entries"), (tree | {"learner": broken}, "not finite"), (tree, "not finite")]:
+        write_tree(path, spoilt, about)
+        assert run_script("train_agent", "--resume", "run", "--no-progress") == 2
+        (told,) = capsys.readouterr().err.strip().splitlines()
+        assert f"{path.name} does not fit this run" in told and name in told
+    for wrong in ({"total_timesteps": "abc"}, {"seed": True}, {"env": [1]}, {"resume": 3, "run_dir": {}, "list": None}):
+        config.write_text(json.dumps({"options": options | wrong}))
+        assert run_script("train_agent", "--resume", "run") == 2
+        (told,) = capsys.readouterr().err.strip().splitlines()
+        assert "no run folder of train_agent.py" in told and list(wrong)[-1] in told
 
 
 def test_a_full_disk_ends_the_run_and_leaves_the_last_checkpoint(
@@ -145,5 +177,5 @@ def test_kills_at_random_moments_change_nothing(tiny_suite, run_script, capsys, 
     assert run_script("chaos", "--kills", "2", "--run-dir", "chaos", "--", *arguments) == 0
     record = json.loads((tmp_path / "chaos" / "chaos.json").read_text())
     assert len(record["kills"]) == 2 and record["runs"] >= 1 and record["differences"] == []
-    assert record["compared"] > 20
+    assert record["compared"] > 20 and {"git_commit", "hardware", "versions"} <= record.keys()
     assert run_script("chaos", "--kills", "0") == 2
