@@ -143,7 +143,7 @@ def going_on(
     ``record``, a :func:`~agents.run_folder.provenance` and the ``options`` among it, is what ``config.json`` is to
     hold; where the run goes on, what has changed is added. ``settings`` is what checkpoints must agree with, by default
     the options; so must the content of ``data``. A run that is stopped by a signal or a loss of its workers says how to
-    go on. Raises ``ValueError``, in one line, where it would go on differently, and where the checkpoint does not fit it.
+    go on. Raises ``ValueError``, in one line, where it would go on differently, and where the checkpoint does not fit.
     """
     if settings is None:
         settings = dict(_decisive(record["options"]))

@@ -259,7 +259,7 @@ class BalanceCore:
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Continue from a state of an environment with equal options. ``ValueError`` for one that no episode of it has."""
+        """Continue from a state of an environment with equal options. ``ValueError`` for one that it cannot have."""
         if "cores" in state:
             raise ValueError(f"the state is of {len(state['cores'])} populations, and this environment has 1")
         self.instances = [None if one is None else GanInstance(**one) for one in state["instances"]]
