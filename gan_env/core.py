@@ -224,8 +224,7 @@ class BalanceCore:
 
     def data_of(self, row: int) -> DataSet:
         """What ``row`` trains on; the task's before its first episode."""
-        instance = self.instances[row]
-        return self._load(self.task.data if instance is None else instance.data)
+        return self._load((self.instances[row] or self.task).data)
 
     def grader(self, data: str) -> Grader:
         """What grades GANs on a data set; made on first use. See :mod:`gan_env.quality`."""

@@ -34,9 +34,7 @@ def test_a_copy_goes_on_exactly_as_its_source_and_the_others_as_they_were(core):
 
 
 def test_a_copy_of_a_living_row_is_alive(core):
-    state = core.get_state()
-    state["population"]["tensors"][0][3, 0] = np.nan
-    core.set_state(state)
+    core.population._generator.parameters.matrix[3, 0] = np.nan
     core.step(range(4), [0] * 4)
     assert core.failures(range(4)).tolist() == [False, False, False, True]
     core.copy_rows([0], [3])
