@@ -35,7 +35,7 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         with safe_open(path, framework="pt", device="cpu") as entry:
             header = entry.metadata() or {}
             # Copied, because the originals are windows into a file that others may replace.
-            tensors = {name: entry.get_tensor(name).clone() for name in entry.keys()}  # noqa: SIM118
+            tensors = {name: entry.get_tensor(name).clone() for name in entry.keys()}  # noqa: SIM118  # not iterable
     except (OSError, SafetensorError) as error:
         raise ValueError(" ".join(str(error).split())) from error
     text = header.get("json", "")

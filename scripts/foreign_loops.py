@@ -3,20 +3,21 @@
 For each loop of examples/foreign_loops: the best constant pair of rates, searched on seeds of its own; then, from four
 bad pairs and from that one, the loop left alone and the loop balanced, over further seeds.
 
-Example: python scripts/foreign_loops.py --policy policy.safetensors --json foreign.json
-Example: python scripts/foreign_loops.py --policy another.safetensors --constant foreign.json
+Example: python scripts/foreign_loops.py --json foreign.json
+Example: python scripts/foreign_loops.py --json foreign.json --policy another.safetensors
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import itertools
 import json
 import math
 import sys
-from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,6 +33,7 @@ from agents.balancer import Balancer
 from agents.cli import fail_in_one_line
 from agents.run_folder import provenance
 from gan_backbones.files import write_atomically
+from gan_backbones.tensor_file import digest_tensors
 from gan_backbones.threads import available_cores
 
 FOLDER = Path(__file__).parents[1] / "examples" / "foreign_loops"
@@ -55,6 +57,8 @@ class Run(NamedTuple):
     seed: int
     policy: str | None
     updates: int | None
+    fingerprint: str
+    """Of the loop's file and the policy's content: a run of a changed one is another run."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +77,8 @@ class Options:
     """Rates of that grid, for both networks."""
     updates: int | None = None
     """GAN updates; by default each loop's own number."""
-    constant: Path | None = None
-    """Record of an earlier study, whose trainings at constant rates are not made again."""
     json: Path | None = None
-    """File for the record."""
+    """File for the record, written after every training; the trainings that it holds already are not made again."""
 
 
 def main() -> None:
@@ -86,70 +88,99 @@ def main() -> None:
         raise ValueError(f"--loops are some of {', '.join(LOOPS)}, and --grid holds at least one rate")
     if min(options.seeds, options.tuning_seeds, *(() if options.updates is None else (options.updates,))) < 1:
         raise ValueError("--seeds, --tuning-seeds and --updates must be at least 1")
-    if options.policy is not None:
-        Balancer.load(options.policy)  # a wrong name is told before anything is trained
-    known = {} if options.constant is None else read_constant(options.constant)
-
+    study = Study(options)
     pairs = list(itertools.product(options.grid, options.grid))
-    tuning = [
-        Run(loop, *pair, _TUNING_SEED + seed, None, options.updates)
-        for loop in options.loops
-        for pair in pairs
-        for seed in range(options.tuning_seeds)
-    ]
-    found = train_missing(tuning, known, "tuning")
-    tried = by_setting(found)
+    tried = study.settle(
+        [
+            study.run(loop, *pair, _TUNING_SEED + seed, None)
+            for loop in options.loops
+            for pair in pairs
+            for seed in range(options.tuning_seeds)
+        ],
+        "tuning",
+    )
     tuned = {loop: best_pair(tried, loop) for loop in options.loops}
-    runs = [
-        Run(loop, *start, seed, policy, options.updates)
-        for loop in options.loops
-        for start in (*BAD_STARTS, tuned[loop])
-        for policy in dict.fromkeys((None, options.policy))
-        for seed in range(options.seeds)
-    ]
-    finals = train_missing(runs, known, "balancing")
-    rows = []
+    settled = study.settle(
+        [
+            study.run(loop, *start, seed, policy)
+            for loop in options.loops
+            for start in (*BAD_STARTS, tuned[loop])
+            for policy in dict.fromkeys((None, options.policy))
+            for seed in range(options.seeds)
+        ],
+        "balancing",
+    )
     if options.policy is not None:
-        settled = by_setting(finals)
-        rows = [row for loop in options.loops for row in compare(loop, tuned[loop], settled, options.policy)]
-        report(rows, options)
-    if options.json is not None:
-        record = {
-            "rows": rows,
-            "tuning": [[*run, value] for run, value in found.items()],
-            "runs": [[*run, value] for run, value in finals.items()],
+        study.rows = [row for loop in options.loops for row in compare(loop, tuned[loop], settled, options.policy)]
+        report(study.rows, options)
+    study.keep()
+
+
+class Study:
+    """Trainings, each made once, and their record."""
+
+    def __init__(self, options: Options) -> None:
+        """Raises ``ValueError`` for a policy or a record that cannot be read."""
+        self.options = options
+        self.rows: list[dict[str, Any]] = []
+        policy = None if options.policy is None else Balancer.load(options.policy).policy
+        content = "" if policy is None else digest_tensors(policy.network.state_dict(), repr(policy.spec))
+        files = {loop: (FOLDER / f"{loop}.py").read_bytes() for loop in options.loops}
+        self._fingerprints = {
+            (loop, name): hashlib.sha256(file + extra.encode()).hexdigest()[:16]
+            for loop, file in files.items()
+            for name, extra in ((None, ""), (options.policy, content))
         }
-        write_atomically(options.json, (json.dumps(record | provenance("cpu"), indent=1) + "\n").encode())
+        self._finals = {} if options.json is None or not options.json.exists() else read_finals(options.json)
+        self._provenance = provenance("cpu")
+
+    def run(self, loop: str, lr_g: float, lr_d: float, seed: int, policy: str | None) -> Run:
+        return Run(loop, lr_g, lr_d, seed, policy, self.options.updates, self._fingerprints[loop, policy])
+
+    def settle(self, runs: list[Run], label: str) -> dict[Setting, list[float]]:
+        """Make the trainings that are missing; the final distances of each setting, by seed."""
+        for run, value in train_all([run for run in runs if run not in self._finals], label):
+            self._finals[run] = value
+            self.keep()
+        return by_setting({run: self._finals[run] for run in runs})
+
+    def keep(self) -> None:
+        """Write the record, if one is wanted."""
+        if self.options.json is None:
+            return
+        record = {
+            "rows": self.rows,
+            "runs": [[*run, value] for run, value in sorted(self._finals.items(), key=repr)],
+            "options": asdict(self.options) | {"json": str(self.options.json)},
+        }
+        write_atomically(self.options.json, (json.dumps(record | self._provenance, indent=1) + "\n").encode())
 
 
-def read_constant(path: Path) -> dict[Run, float]:
-    """Final distances of an earlier study's trainings without a policy.
+def read_finals(path: Path) -> dict[Run, float]:
+    """Final distances of a record's trainings.
 
-    Raises ``ValueError`` where the file is no record of one.
+    Raises ``ValueError`` where the file is no record of this script.
     """
     try:
-        record = json.loads(path.read_text())
-        found = {Run(*run): float(value) for *run, value in record["tuning"] + record["runs"]}
+        return {Run(*run): float(value) for *run, value in json.loads(path.read_text())["runs"]}
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"--constant {path}: no record of this script: {error}") from None
-    return {run: value for run, value in found.items() if run.policy is None}
+        raise ValueError(f"--json {path}: there is a file, and it is no record of this script: {error}") from None
 
 
-def train_missing(runs: list[Run], known: Mapping[Run, float], label: str) -> dict[Run, float]:
-    """The final distance of each, made only where it is not known."""
-    made = train_all([run for run in runs if run not in known], label)
-    return {run: known[run] if run in known else made[run] for run in runs}
-
-
-def train_all(runs: list[Run], label: str) -> dict[Run, float]:
-    """The final distance of each; infinity where it is not finite."""
+def train_all(runs: list[Run], label: str) -> Iterator[tuple[Run, float]]:
+    """Each with its final distance, as they end, side by side on all cores."""
     with ProcessPoolExecutor(available_cores(), get_context("spawn"), torch.set_num_threads, (1,)) as executor:
-        results = tqdm(executor.map(train, runs), label, len(runs), unit="run", disable=None, dynamic_ncols=True)
-        return dict(zip(runs, results, strict=True))
+        pending = {executor.submit(train, run): run for run in runs}
+        try:
+            ended = as_completed(pending)
+            for future in tqdm(ended, label, len(runs), unit="run", disable=None, dynamic_ncols=True):
+                yield pending[future], future.result()
+        finally:
+            executor.shutdown(wait=False, cancel_futures=True)
 
 
 def train(run: Run) -> float:
-    """The final distance of one run."""
+    """The final distance of one run; infinity where it is not finite."""
     module = _load(run.loop)
     length = {} if run.updates is None else {"updates": run.updates}
     value = float(module.train(run.lr_g, run.lr_d, run.seed, policy=run.policy, **length))

@@ -64,10 +64,10 @@ def stratified_intervals(scores: Mapping[str, Floats], seed: int = 0) -> dict[st
 
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """rliable's bootstrap draws from NumPy's global state (hence NPY002 below): seeded here, and put back after."""
-    state = np.random.get_state()  # noqa: NPY002
-    np.random.seed(seed)  # noqa: NPY002
+    """NumPy's global state is that of ``seed`` within, and as before after it."""
+    state = np.random.get_state()  # noqa: NPY002  # rliable's bootstrap draws from it
+    np.random.seed(seed)  # noqa: NPY002  # likewise
     try:
         yield
     finally:
-        np.random.set_state(state)  # noqa: NPY002
+        np.random.set_state(state)  # noqa: NPY002  # likewise

@@ -317,8 +317,8 @@ def _fused(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> list[nn.Module]:
         plain = nn.Conv2d(
             convolution.in_channels,
             convolution.out_channels,
-            convolution.kernel_size,  # type: ignore[arg-type]
-            tuple(convolution.stride),  # type: ignore[arg-type]
+            convolution.kernel_size,  # type: ignore[arg-type]  # typed for any dimension
+            tuple(convolution.stride),  # type: ignore[arg-type]  # likewise
             (top, left) if symmetric else 0,
             groups=convolution.groups,
         )

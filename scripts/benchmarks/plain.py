@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from gan_backbones import build, initialise
 from gan_env import Task
@@ -36,6 +37,8 @@ class BareLoop:
         self.optimizers = [make_optimizer(module.parameters()) for module in (self.generator, self.discriminator)]
         self.samples = self.data.samples.to(device)
         self.batch, self.device = task.batch_size, device
+        self.told: tuple[Tensor, ...] = ()
+        """The generator's loss, the discriminator's, its real and its fake logits in the last update."""
 
     def __call__(self) -> int:
         rows = torch.randint(len(self.samples), (self.batch,), generator=self.rng).to(self.device)
@@ -43,16 +46,17 @@ class BareLoop:
         real = real / 127.5 - 1 if real.dtype == torch.uint8 else real
         fake = self.generator(torch.randn(self.batch, self.pair.latent_size, generator=self.rng).to(self.device))
         real_logits, fake_logits = self.discriminator(torch.cat([real, fake.detach()])).split(self.batch)
-        loss = F.softplus(-real_logits).mean() + F.softplus(fake_logits).mean()
+        loss_d = F.softplus(-real_logits).mean() + F.softplus(fake_logits).mean()
         self.optimizers[1].zero_grad()
-        loss.backward()
+        loss_d.backward()
         self.optimizers[1].step()
         self.discriminator.requires_grad_(False)
-        loss = F.softplus(-self.discriminator(fake)).mean()
+        loss_g = F.softplus(-self.discriminator(fake)).mean()
         self.optimizers[0].zero_grad()
-        loss.backward()
+        loss_g.backward()
         self.optimizers[0].step()
         self.discriminator.requires_grad_(True)
+        self.told = tuple(one.detach() for one in (loss_g, loss_d, real_logits, fake_logits))
         return 1
 
 

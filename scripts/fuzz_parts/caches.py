@@ -6,6 +6,7 @@ import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 from unittest import mock
 
 import torch
@@ -17,6 +18,7 @@ from gan_backbones import attributes
 from gan_backbones.data import DataSet
 from gan_backbones.data.cache import load_or_compute
 from gan_backbones.metrics import references
+from gan_backbones.metrics.extractors import Extractor
 from gan_backbones.metrics.proxy import ProxyExtractor
 
 
@@ -48,7 +50,8 @@ class Caches:
             return [*found.state_dict().values(), reference.mean, reference.deviation]
 
         def features() -> list[torch.Tensor]:
-            return [references.load_real_features(data, Means(), cache_dir=place, progress=False)]  # type: ignore[arg-type]
+            extractor = cast(Extractor, Means())  # as far as it is asked
+            return [references.load_real_features(data, extractor, cache_dir=place, progress=False)]
 
         def reader() -> list[torch.Tensor]:
             def train(reader: attributes.AttributeReader, *_: object) -> dict[str, torch.Tensor]:

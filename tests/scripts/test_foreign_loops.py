@@ -33,7 +33,7 @@ def load(monkeypatch):
 def study(load, monkeypatch):
     """The script, which trains in this process."""
     module = load(ROOT / "scripts" / "foreign_loops.py")
-    monkeypatch.setattr(module, "train_all", lambda runs, label: {run: module.train(run) for run in runs})
+    monkeypatch.setattr(module, "train_all", lambda runs, label: ((run, module.train(run)) for run in runs))
     return module
 
 
@@ -71,7 +71,7 @@ def test_a_loop_ends_as_its_seed_says_and_is_steered(load, path, tmp_path):
 
 def test_the_table_by_hand(study):
     def runs(lr_g, lr_d, policy, values):
-        return {study.Run("a", lr_g, lr_d, seed, policy, None): value for seed, value in enumerate(values)}
+        return {study.Run("a", lr_g, lr_d, seed, policy, None, ""): value for seed, value in enumerate(values)}
 
     found = runs(1e-3, 1e-3, None, [2.0, 4.0, math.inf]) | runs(1e-3, 1e-2, None, [1.0, 5.0, 5.0])
     assert study.best_pair(study.by_setting(found), "a") == (1e-3, 1e-3)
@@ -104,31 +104,44 @@ def test_a_small_study_is_recorded(study, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(sys, "argv", ["foreign_loops.py", *arguments])
     study.main()
     record = json.loads((tmp_path / "out" / "study.json").read_text())
-    assert len(record["rows"]) == 5 and len(record["tuning"]) == 4 and len(record["runs"]) == 20
+    assert len(record["rows"]) == 5 and len(record["runs"]) == 4 + 20
     assert all(row["balanced"] == row["left_alone"] for row in record["rows"])  # this policy leaves the rates alone
     assert "from the tuned rates 1.00 times (within their spread" in " ".join(capsys.readouterr().out.split())
 
     made = []
-    monkeypatch.setattr(study, "train_all", lambda runs, label: made.extend(runs) or dict.fromkeys(runs, 1.0))
-    again = ["--constant", str(tmp_path / "out" / "study.json"), "--json", str(tmp_path / "again.json")]
-    monkeypatch.setattr(sys, "argv", ["foreign_loops.py", *arguments, *again])
+
+    def train(run):
+        made.append(run)
+        if len(made) == 4:
+            raise KeyboardInterrupt
+        return 1.0
+
+    monkeypatch.setattr(study, "train", train)
     study.main()
-    assert len(made) == 10 and all(run.policy is not None for run in made)
-    left_alone = [row["left_alone"] for row in record["rows"]]
-    assert [row["left_alone"] for row in json.loads((tmp_path / "again.json").read_text())["rows"]] == left_alone
+    assert made == []  # all is known
+    assert json.loads((tmp_path / "out" / "study.json").read_text())["rows"] == record["rows"]
+    always(3, decisions=2).save(tmp_path / "noop.safetensors")  # another policy of the same name
+    with pytest.raises(KeyboardInterrupt):
+        study.main()
+    study.main()
+    assert len(made) == 11 and all(run.policy is not None for run in made)  # each once, but the one interrupted
+    last = json.loads((tmp_path / "out" / "study.json").read_text())
+    assert [row["left_alone"] for row in last["rows"]] == [row["left_alone"] for row in record["rows"]]
+    assert all(row["balanced"] == 1 for row in last["rows"])
 
 
 def test_constant_rates_need_no_policy(study, monkeypatch, tmp_path):
-    monkeypatch.setattr(study, "train_all", lambda runs, label: dict.fromkeys(runs, 1.0))
+    monkeypatch.setattr(study, "train", lambda run: 1.0)
     monkeypatch.setattr(sys, "argv", ["foreign_loops.py", "--policy", "None", "--json", str(tmp_path / "one.json")])
     study.main()
     record = json.loads((tmp_path / "one.json").read_text())
-    assert not record["rows"] and all(run[4] is None for run in record["runs"])
+    assert not record["rows"] and record["runs"] and all(run[4] is None for run in record["runs"])
 
 
 @pytest.mark.parametrize(
-    "wrong", [["--loops", "nothing"], ["--seeds", "0"], ["--policy", "nobody"], ["--constant", "no"]]
+    "wrong", [["--loops", "nothing"], ["--seeds", "0"], ["--policy", "nobody"], ["--json", "other.json"]]
 )
-def test_mistakes_are_told_in_one_line(run_script, capsys, wrong):
+def test_mistakes_are_told_in_one_line(run_script, capsys, tmp_path, wrong):
+    (tmp_path / "other.json").write_text('{"runs": 3}')
     assert run_script("foreign_loops", *wrong) == 2
     assert capsys.readouterr().err.count("\n") == 1

@@ -1,6 +1,5 @@
 """The commands for a GPU, where there is none: each is one that its script takes."""
 
-import importlib.util
 import itertools
 import json
 import sys
@@ -9,25 +8,14 @@ from pathlib import Path
 import pytest
 import tyro
 
-SCRIPTS = Path(__file__).parents[2] / "scripts"
 
-
-def load(name, monkeypatch):
-    monkeypatch.syspath_prepend(str(SCRIPTS))
-    spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, name, module)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_every_command_is_taken(monkeypatch, tmp_path):
-    every = load("gpu_numbers", monkeypatch).commands("cuda", tmp_path)
+def test_every_command_is_taken(load_script, monkeypatch, tmp_path):
+    every = load_script("gpu_numbers").commands("cuda", tmp_path)
     taken, written = [], []
     for command in itertools.chain(*every.values()):
         if command[0] == "-m":
             continue
-        script = load(Path(command[0]).stem, monkeypatch)
+        script = load_script(Path(command[0]).stem)
         if script.__name__ == "bench":
             for module, _ in script._PARTS.values():
                 monkeypatch.setattr(module, "run", taken.append)
@@ -47,8 +35,7 @@ def test_no_gpu_is_told_in_one_line(run_script, capsys):
     assert "unknown part" in capsys.readouterr().err
 
 
-def test_a_profile_names_what_is_dear(run_script, tmp_path, capsys, monkeypatch):
-    monkeypatch.syspath_prepend(str(SCRIPTS))
+def test_a_profile_names_what_is_dear(run_script, tmp_path, capsys):
     small = ["--suite", "ring", "--num-envs", "2", "--rows", "30", "--json", "profile.json"]
     assert run_script("bench", "profile", *small) == 0
     record = json.loads((tmp_path / "profile.json").read_text())

@@ -82,8 +82,7 @@ def test_the_oracle_experiment_writes_its_record(run_script, capsys, tmp_path: P
     assert run_script("ral_synthetic", "--maps", "0") == 2
 
 
-def test_the_benchmark_of_sampling_writes_its_record(run_script, monkeypatch, tmp_path: Path) -> None:
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "scripts"))
+def test_the_benchmark_of_sampling_writes_its_record(run_script, tmp_path: Path) -> None:
     small = ["--side", "4", "--batch-size", "2", "--turns", "1", "--json", "bench.json"]
     assert run_script("bench", "ral", *small) == 0
     record = json.loads((tmp_path / "bench.json").read_text())
