@@ -1,14 +1,15 @@
 """Throughput, cost and exactness, measured side by side in one run. ``bench.py env --help`` and the like say more.
 
-Example: python scripts/bench.py env --suite faces
-Example: python scripts/bench.py population --sizes 1 4 16
-Example: python scripts/bench.py balancer --policy recommended
-Example: python scripts/bench.py attention --resolutions 32 64
-Example: python scripts/bench.py metrics --json docs/results/metrics/bench.json
-Example: python scripts/bench.py proxy --data faces,digits
-Example: python scripts/bench.py ral
-Example: python scripts/bench.py profile --device cuda --num-envs 64
-Example: python scripts/bench.py latent --json docs/results/latent/speed.json
+Examples:
+    python scripts/bench.py env --suite faces
+    python scripts/bench.py population --sizes 1 4 16
+    python scripts/bench.py balancer --policy recommended
+    python scripts/bench.py attention --resolutions 32 64
+    python scripts/bench.py metrics --json docs/results/metrics/bench.json
+    python scripts/bench.py proxy --data faces,digits
+    python scripts/bench.py ral
+    python scripts/bench.py profile --device cuda --num-envs 64
+    python scripts/bench.py latent --json docs/results/latent/speed.json
 """
 
 from __future__ import annotations

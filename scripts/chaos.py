@@ -4,8 +4,9 @@ The run is one of --script with the arguments after --, in a process that is kil
 every other time, while a checkpoint is being written. Runs that end before all kills are spent are compared and begun
 again. Every life begins as a copy of this process, which has imported the program and done nothing else.
 
-Example: python scripts/chaos.py --kills 50 --run-dir runs/chaos -- --algo dqn --suite ring --total-timesteps 2048
-Example: python scripts/chaos.py --script train_gan -- --data digits --resolution 16 --updates 400
+Examples:
+    python scripts/chaos.py --kills 50 --run-dir runs/chaos -- --algo dqn --suite ring --total-timesteps 2048
+    python scripts/chaos.py --script train_gan -- --data digits --resolution 16 --updates 400
 """
 
 from __future__ import annotations

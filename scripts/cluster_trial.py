@@ -4,8 +4,9 @@ loss: a comparison is run here and on the cluster, of which a node is killed in 
 every cell done and counted once. throughput: environment steps per second of one worker and of two, of one core each,
 taking turns. learner: what an environment step costs the learner and the environment, on one core; needs no Ray.
 
-Example: python scripts/cluster_trial.py --json cluster.json
-Example: python scripts/cluster_trial.py --parts loss --methods noop,random --seeds 2 --env updates_per_step=1
+Examples:
+    python scripts/cluster_trial.py --json cluster.json
+    python scripts/cluster_trial.py --parts loss --methods noop,random --seeds 2 --env updates_per_step=1
 """
 
 from __future__ import annotations

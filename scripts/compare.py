@@ -4,8 +4,9 @@ A cell is one method on one table with one seed; cells run side by side, one on 
 again, and one that was learning on this machine goes on from its last checkpoint: --resume RUN_DIR goes on after an
 interruption, also with more methods, tables or seeds. docs/comparison.md tells the protocol.
 
-Example: python scripts/compare.py --suite ring --seeds 3
-Example: python scripts/compare.py --suite ring --table rescue,free --methods noop,best_static,ppo,ppo[reward=terminal]
+Examples:
+    python scripts/compare.py --suite ring --seeds 3
+    python scripts/compare.py --suite ring --table rescue,free --methods noop,best_static,ppo,ppo[reward=terminal]
 """
 
 from __future__ import annotations

@@ -3,8 +3,9 @@
 Every number has a name that carries its extractor, resolution and number of generated images; docs/metrics.md says
 what each means. Features of the real images are computed once and cached.
 
-Example: python scripts/evaluate.py runs/my-gan/gan.safetensors --data faces --metrics fd,kid,prdc,lpips
-Example: python scripts/evaluate.py pictures/ --data folder:photos/ --resolution 64 --extractor inception
+Examples:
+    python scripts/evaluate.py runs/my-gan/gan.safetensors --data faces --metrics fd,kid,prdc,lpips
+    python scripts/evaluate.py pictures/ --data folder:photos/ --resolution 64 --extractor inception
 """
 
 from __future__ import annotations

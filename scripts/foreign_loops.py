@@ -3,8 +3,9 @@
 For each loop of examples/foreign_loops: the best constant pair of rates, searched on seeds of its own; then, from four
 bad pairs and from that one, the loop left alone and the loop balanced, over further seeds.
 
-Example: python scripts/foreign_loops.py --json foreign.json
-Example: python scripts/foreign_loops.py --json foreign.json --policy another.safetensors
+Examples:
+    python scripts/foreign_loops.py --json foreign.json
+    python scripts/foreign_loops.py --json foreign.json --policy another.safetensors
 """
 
 from __future__ import annotations

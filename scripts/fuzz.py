@@ -3,8 +3,9 @@
 Nothing may hang, nothing may end in a trace, and no number that is not finite may reach an agent. A case that fails is
 told with its category and number; --only CATEGORY:NUMBER runs it again.
 
-Example: python scripts/fuzz.py --cases 10000 --seed 0 --json fuzz.json
-Example: python scripts/fuzz.py --only images:17
+Examples:
+    python scripts/fuzz.py --cases 10000 --seed 0 --json fuzz.json
+    python scripts/fuzz.py --only images:17
 """
 
 from __future__ import annotations

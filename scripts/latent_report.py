@@ -3,8 +3,9 @@
 Trains the GAN, looks at it, lets a bandit and its rivals draw from it, and tries what is known to go wrong. --quick
 shows the whole page within minutes; without it the numbers mean something, after hours on two cores.
 
-Example: python scripts/latent_report.py --quick
-Example: python scripts/latent_report.py --data folder:cartoonset/ --run-dir runs/latent-cartoonset
+Examples:
+    python scripts/latent_report.py --quick
+    python scripts/latent_report.py --data folder:cartoonset/ --run-dir runs/latent-cartoonset
 """
 
 from __future__ import annotations

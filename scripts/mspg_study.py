@@ -1,14 +1,15 @@
 """What MSPG-SEN is worth, part by part: the experiments of its source, each with a record. docs/mspg.md tells what came
 out. ``mspg_study.py ablation --help`` and the like say more.
 
-Example: python scripts/mspg_study.py ablation --seeds 0 1 2 --budget.updates 1000
-Example: python scripts/mspg_study.py auxiliary-sweep --weights 0.01 0.1 1 10
-Example: python scripts/mspg_study.py overfit
-Example: python scripts/mspg_study.py q-values --total-timesteps 6000
-Example: python scripts/mspg_study.py learning-rate --rates 1e-4 1e-3 1e-2 1e-1
-Example: python scripts/mspg_study.py cost --turns 15
-Example: python scripts/mspg_study.py equal-time --seeds 0 1 2 3 4
-Example: python scripts/mspg_study.py sanity
+Examples:
+    python scripts/mspg_study.py ablation --seeds 0 1 2 --budget.updates 1000
+    python scripts/mspg_study.py auxiliary-sweep --weights 0.01 0.1 1 10
+    python scripts/mspg_study.py overfit
+    python scripts/mspg_study.py q-values --total-timesteps 6000
+    python scripts/mspg_study.py learning-rate --rates 1e-4 1e-3 1e-2 1e-1
+    python scripts/mspg_study.py cost --turns 15
+    python scripts/mspg_study.py equal-time --seeds 0 1 2 3 4
+    python scripts/mspg_study.py sanity
 """
 
 from __future__ import annotations

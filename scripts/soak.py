@@ -3,8 +3,9 @@
 A part fails, and the exit status is 1, where memory grows by more than --limit-mb per 10,000 steps after its warm-up or
 files are left open.
 
-Example: python scripts/soak.py --steps 100000 --json docs/results/soak.json
-Example: python scripts/soak.py --parts training --steps 20000
+Examples:
+    python scripts/soak.py --steps 100000 --json docs/results/soak.json
+    python scripts/soak.py --parts training --steps 20000
 """
 
 from __future__ import annotations

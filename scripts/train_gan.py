@@ -3,8 +3,9 @@
 Any backbone on any data set. Controllers: noop leaves the knobs alone; cosine is a schedule of the rates; apfl watches
 the accuracies; a run folder of train_agent.py is asked what to do. docs/train-gan.md tells of these and of others.
 
-Example: python scripts/train_gan.py --data faces --resolution 32 --controller cosine --updates 4000
-Example: python scripts/train_gan.py --backbone mspg --backbone-options width=16 lite=True --grow 0.5 --controller apfl
+Examples:
+    python scripts/train_gan.py --data faces --resolution 32 --controller cosine --updates 4000
+    python scripts/train_gan.py --backbone mspg --backbone-options width=16 lite=True --grow 0.5 --controller apfl
 """
 
 from __future__ import annotations

@@ -3,8 +3,9 @@
 vqvae: an autoencoder with a codebook. prior: a causal transformer over its codes, by maximum likelihood. ral: the same
 transformer by a policy gradient with a patch discriminator's scores as rewards (arXiv 2007.09923).
 
-Example: python scripts/train_ral.py --data faces --stage vqvae,prior,ral
-Example: python scripts/train_ral.py --stage ral --start runs/ral-faces-0 --ral.likelihood-weight 2
+Examples:
+    python scripts/train_ral.py --data faces --stage vqvae,prior,ral
+    python scripts/train_ral.py --stage ral --start runs/ral-faces-0 --ral.likelihood-weight 2
 """
 
 from __future__ import annotations
