@@ -119,8 +119,8 @@ PRESETS: Mapping[tuple[str, str], Preset] = {
     ("ppo", "ring"): Preset(28_288, 64, 4, _ENV, _ppo(n_steps=13, batch_size=208, learning_rate=1e-3)),
     ("dqn", "faces"): Preset(16_000, 32, 3, _ENV, _dqn()),
     ("ppo", "faces"): Preset(28_800, 32, 3, _ENV, _ppo(learning_rate="lin_7e-4")),
-    ("dqn", "varied"): Preset(64_800, 72, 3, _ELSEWHERE, _dqn(**_LONG)),
-    ("ppo", "varied"): Preset(64_800, 72, 3, _ELSEWHERE, _ppo(learning_rate="lin_7e-4", batch_size=216)),
+    ("dqn", "varied"): Preset(69_120, 96, 3, _ELSEWHERE, _dqn(**_LONG)),
+    ("ppo", "varied"): Preset(69_120, 96, 3, _ELSEWHERE, _ppo(learning_rate="lin_7e-4", batch_size=240)),
 }
 
 

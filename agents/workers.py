@@ -83,7 +83,7 @@ class Workers:
         self._numbers = itertools.count()
         self._lock = threading.Lock()
 
-    def count(self, config: EnvConfig, size: int) -> int:
+    def count(self, config: EnvConfig, size: int, kinds: int = 1) -> int:
         """As many as are asked for, several to a worker if need be; else as many as there are workers."""
         wanted = max(1, min(config.workers or self._hosts.slots(config.device), size // ROWS_PER_SHARD))
         with self._lock:

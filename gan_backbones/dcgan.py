@@ -1,4 +1,4 @@
-"""DCGAN (Radford et al., arXiv 1511.06434) with a spectrally normalised discriminator (arXiv 1802.05957)."""
+"""DCGAN (Radford et al., arXiv 1511.06434), its discriminator spectrally normalised (arXiv 1802.05957) or plain."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ class DcganOptions:
     """Numbers that the generator draws per image."""
     width: int = 64
     """Channels of the layer next to the image; they double at every halving of the resolution."""
+    spectral_norm: bool = True
+    """Whether the discriminator is spectrally normalised."""
 
     def __post_init__(self) -> None:
         require_sizes("dcgan", self)
@@ -52,8 +54,8 @@ class DcganGenerator(nn.Module):
 class DcganDiscriminator(nn.Module):
     """Images ``(..., batch, C, R, R)`` to logits ``(..., batch)``.
 
-    Strided convolutions and LeakyReLU, spectral norm on every convolution, no batch norm. The features are the last
-    4x4 map, flattened; the head is a 4x4 convolution to one number.
+    Strided convolutions and LeakyReLU, spectral norm on every convolution or on none, no batch norm. The features are
+    the last 4x4 map, flattened; the head is a 4x4 convolution to one number.
     """
 
     def __init__(self, channels: int, resolution: int, options: DcganOptions) -> None:
@@ -61,9 +63,9 @@ class DcganDiscriminator(nn.Module):
         widths = _widths(resolution, options.width)
         layers: list[nn.Module] = []
         for width, following in zip([channels, *widths[:-1]], widths, strict=True):
-            layers += [DownConv2d(width, following, spectral_norm=True), nn.LeakyReLU(0.2)]
+            layers += [DownConv2d(width, following, spectral_norm=options.spectral_norm), nn.LeakyReLU(0.2)]
         self.body = nn.Sequential(*layers, nn.Flatten(-3))
-        self.head = Linear(widths[-1] * _STEM * _STEM, 1, spectral_norm=True, init_std=0.02)
+        self.head = Linear(widths[-1] * _STEM * _STEM, 1, spectral_norm=options.spectral_norm, init_std=0.02)
 
     def features(self, samples: Tensor) -> Tensor:
         maps: Tensor = self.body(samples)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +65,8 @@ class EnvConfig:
     """Another adversarial loss than the suite's."""
     batch_size: int | None = None
     """Another batch size than the suite's."""
+    betas: tuple[float, float] | None = None
+    """Other betas of Adam than the suite's, for both networks."""
     updates_per_step: int | None = None
     """Another number of GAN updates per decision than the suite's."""
     decisions: int | None = None
@@ -90,8 +93,9 @@ class EnvConfig:
     device: str = "cpu"
     """Where the GANs train."""
     workers: int | None = None
-    """Processes that a vector environment is shared out to on a CPU, at least 8 GANs each; by default one per core. On
-    a cluster, populations, several to a worker where there are fewer workers. Without processes, threads."""
+    """Processes that a vector environment is shared out to on a CPU, at least 8 GANs each; by default one per core, or
+    one per kind of GAN where a suite trains more kinds. On a cluster, populations, several to a worker where there are
+    fewer workers. Without processes, threads."""
     strategy: str = "auto"
     """How a population computes: ``auto``, ``stacked`` or ``looped``."""
     precision: str = "float32"
@@ -119,6 +123,8 @@ class EnvConfig:
                 raise ValueError(f"constant {name} must lie in [{low:g}, {high:g}], not {value!r}")
         if self.loss is not None and self.loss not in LOSSES:
             raise ValueError(f"unknown loss {self.loss!r}; known: {', '.join(LOSSES)}")
+        if self.betas is not None:
+            object.__setattr__(self, "betas", _parse_betas(self.betas))
         get_suite(self.suite)
         self.codec()
         object.__setattr__(self, "moves", tuple(self.moves))
@@ -168,7 +174,7 @@ class EnvConfig:
 
     def _overridden(self, task: Task) -> Task:
         names = ("data", "resolution", "backbone", "loss", "batch_size", "updates_per_step", "decisions")
-        given = {name: getattr(self, name) for name in (*names, "start_ranges")}
+        given = {name: getattr(self, name) for name in (*names, "betas", "start_ranges")}
         changes = {name: value for name, value in given.items() if value is not None}
         if self.backbone_options is not None:
             changes["backbone_options"] = self.backbone_options
@@ -183,6 +189,17 @@ def _parse_pairs(field: str, options: Any) -> tuple[tuple[str, Any], ...]:
         return tuple(sorted(dict(options).items()))
     except (TypeError, ValueError):
         raise ValueError(f"{field} must be pairs of a name and a value, not {options!r}") from None
+
+
+def _parse_betas(betas: Any) -> tuple[float, float]:
+    """Two numbers in [0, 1)."""
+    try:
+        first, second = (float(beta) for beta in betas)
+    except (TypeError, ValueError):
+        first = second = math.nan
+    if not (0 <= first < 1 and 0 <= second < 1):  # false for NaN, too
+        raise ValueError(f"betas must be two numbers in [0, 1), not {betas!r}")
+    return first, second
 
 
 def _parse_ranges(ranges: Any) -> tuple[tuple[float, float], ...]:

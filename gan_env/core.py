@@ -69,7 +69,8 @@ class BalanceCore:
         self.codec = config.codec()
         shape, options = self._load(task.data).sample_shape, dict(task.backbone_options)
         build(task.backbone, shape, **options)  # a clear error comes before anything is allocated
-        constants = dict(config.constants)
+        fixed = dict(task.constants) | dict(config.constants)
+        constants = {name: value for name, value in fixed.items() if name not in config.knobs}
         self.population = GanPopulation(
             lambda: build(task.backbone, shape, **options),
             size,
@@ -117,7 +118,7 @@ class BalanceCore:
                     "backbone, shape, loss, batch size and updates per step must be those of its suite"
                 )
         chosen = list(rows)
-        self.population.reset(chosen, [ReplicaSetup(one.seed, self._load(one.data)) for one in instances])
+        self.population.reset(chosen, [ReplicaSetup(one.seed, self._load(one.data), one.betas) for one in instances])
         self._latents[chosen] = self.population.draw_latents(self.task.proxy_samples, chosen)
         for row, instance in zip(chosen, instances, strict=True):
             self.instances[row] = instance

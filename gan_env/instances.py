@@ -13,6 +13,8 @@ from gan_env.knobs import KNOBS
 
 SPLITS = ("train", "validation", "test")
 _LISTS = 2  # edition of the held-out lists; raised when settings had been changed after a look at the test tables
+ADAM_BETAS = (0.5, 0.999)
+"""Those of DCGAN (arXiv 1511.06434, section 4) and of most GANs since."""
 _SEEDS_PER_SPLIT = 2**30  # all splits in 32 bits: PyTorch's CPU generator ignores the higher bits of a seed
 
 
@@ -38,6 +40,10 @@ class GanInstance:
     """Starting rate of the discriminator."""
     seed: int
     """Initial weights, latents and order of the data."""
+    betas: tuple[float, float] = ADAM_BETAS
+    """Of Adam, for both networks."""
+    constants: tuple[tuple[str, float], ...] = ()
+    """Knobs that stay at a value, unless the agent has them."""
 
     def __post_init__(self) -> None:
         for name in ("lr_g", "lr_d"):
@@ -56,11 +62,14 @@ class GanInstance:
             self.loss,
             self.batch_size,
             self.updates_per_step,
+            self.betas,
+            self.constants,
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, fit for JSON."""
-        return dataclasses.asdict(self) | {"backbone_options": dict(self.backbone_options)}
+        pairs = {"backbone_options": dict(self.backbone_options), "constants": dict(self.constants)}
+        return dataclasses.asdict(self) | pairs
 
 
 @dataclass(frozen=True)
@@ -88,6 +97,8 @@ class Task:
     """Median grade of GANs left alone; suites of several tasks count in units of it."""
     loss: str = "nonsaturating"
     start_ranges: tuple[tuple[float, float], tuple[float, float]] = ((1e-5, 10**-1.5),) * 2
+    betas: tuple[float, float] = ADAM_BETAS
+    constants: tuple[tuple[str, float], ...] = ()
 
     def instance(self, lr_g: float, lr_d: float, seed: int) -> GanInstance:
         """The instance of this task that starts so."""
@@ -103,7 +114,15 @@ class Task:
             lr_g=lr_g,
             lr_d=lr_d,
             seed=seed,
+            betas=self.betas,
+            constants=self.constants,
         )
+
+    @property
+    def title(self) -> str:
+        """What tells the tasks of all suites apart, in words: data, loss, length of the training."""
+        plain = "" if dict(self.backbone_options).get("spectral_norm", True) else ", no spectral norm"
+        return f"{self.data}, {self.loss}, {self.decisions * self.updates_per_step} updates{plain}"
 
     def population_key(self) -> tuple[object, ...]:
         """That of its instances."""

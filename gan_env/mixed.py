@@ -50,7 +50,7 @@ class MixedCore:
             )
         self.config = config
         self.size = size
-        count = shards.count(config, size // len(tasks))
+        count = shards.count(config, size // len(tasks), len(tasks))
         kinds = list(tasks) * max(1, count)
         sizes = [len(range(index, size, len(kinds))) for index in range(len(kinds))]
         self.cores: list[BalanceCore | RemoteCore]

@@ -53,8 +53,9 @@ class Shard(Protocol):
 class Shards(Protocol):
     """Who holds cores elsewhere."""
 
-    def count(self, config: EnvConfig, size: int) -> int:
-        """How many shards ``size`` rows are shared out to; 0 means that they stay in this process."""
+    def count(self, config: EnvConfig, size: int, kinds: int = 1) -> int:
+        """How many shards the ``size`` rows of each kind of GAN are shared out to; 0 means that they stay in this
+        process."""
         ...
 
     def start(self, config: EnvConfig, size: int, task: Task) -> Shard:
@@ -68,17 +69,19 @@ class Shards(Protocol):
 
 
 class Processes:
-    """One process for each core of the machine. They are not replaced: here, a lost one means a lack of memory.
+    """One process for each core of the machine, or for each kind of GAN where these are too few to be shared out. They
+    are not replaced: here, a lost one means a lack of memory.
 
     Processes begin as copies of this one, so that whatever is registered here is there, too; where the system cannot
     do that, and on a GPU, the rows stay here.
     """
 
-    def count(self, config: EnvConfig, size: int) -> int:
+    def count(self, config: EnvConfig, size: int, kinds: int = 1) -> int:
         if config.device != "cpu" or "fork" not in multiprocessing.get_all_start_methods():
             return 0
-        processes = min(config.workers or available_cores(), size // ROWS_PER_SHARD)
-        return processes if processes > 1 else 0
+        wanted = min(config.workers or available_cores(), size * kinds // ROWS_PER_SHARD)
+        shards = max(1, min(-(-wanted // kinds), size // ROWS_PER_SHARD))
+        return shards if wanted > 1 and kinds * shards > 1 else 0
 
     def start(self, config: EnvConfig, size: int, task: Task) -> Shard:
         try:

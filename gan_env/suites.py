@@ -45,9 +45,39 @@ DIGITS = dataclasses.replace(_IMAGES, data="digits", noop_grade=1166.6)
 RGB_DIGITS = dataclasses.replace(_IMAGES, data="digits-rgb", noop_grade=2424.9)
 GLYPHS = dataclasses.replace(_IMAGES, data="glyphs", noop_grade=1974.7)
 PHOTOS = dataclasses.replace(_IMAGES, data="photos", noop_grade=1424.4)
-# Four times as long, under another loss, with more decisions or with more updates between them.
+# Longer, under other losses, with more decisions or with more updates between them, and without what keeps a
+# discriminator in check.
 LONG_RING = dataclasses.replace(_POINTS, updates_per_step=10, decisions=200, loss="hinge", noop_grade=1.268)
+SQUARE_RING = dataclasses.replace(
+    _POINTS, updates_per_step=5, decisions=100, loss="least_squares", betas=(0.0, 0.9), noop_grade=1.119
+)
+_PLAIN = (*_IMAGES.backbone_options, ("spectral_norm", False))
 LONG_FACES = dataclasses.replace(_IMAGES, decisions=120, loss="hinge", noop_grade=1242.1)
+PLAIN_FACES = dataclasses.replace(
+    _IMAGES, updates_per_step=5, decisions=120, backbone_options=_PLAIN, noop_grade=1459.8
+)
+PLAIN_DIGITS = dataclasses.replace(
+    RGB_DIGITS, loss="least_squares", backbone_options=_PLAIN, betas=(0.5, 0.99), noop_grade=2322.3
+)
+PLAIN_GLYPHS = dataclasses.replace(GLYPHS, loss="hinge", backbone_options=_PLAIN, noop_grade=1983.1)
+# WGAN-GP (arXiv 1704.00028, algorithm 1): its penalty, its betas, and for points its five steps of the critic.
+PENALISED_RING = dataclasses.replace(
+    _POINTS,
+    updates_per_step=5,
+    decisions=60,
+    loss="wasserstein",
+    betas=(0.0, 0.9),
+    constants=(("gp_weight", 10.0), ("update_ratio", 5.0)),
+    noop_grade=1.029,
+)
+PENALISED_PHOTOS = dataclasses.replace(
+    PHOTOS,
+    backbone_options=_PLAIN,
+    loss="wasserstein",
+    betas=(0.0, 0.9),
+    constants=(("gp_weight", 10.0),),
+    noop_grade=1547.0,
+)
 LONG_PHOTOS = dataclasses.replace(_IMAGES, data="photos", updates_per_step=40, loss="hinge", noop_grade=1139.3)
 _FIVE = {"mixtures": RING, "digits": RGB_DIGITS, "faces": FACES, "glyphs": GLYPHS, "photos": PHOTOS}
 
@@ -61,8 +91,21 @@ for _suite in (
     Suite("mixed", "all five kinds of data, points and images side by side", tuple(_FIVE.values())),
     Suite(
         "varied",
-        "points and images, 25 to 200 decisions, 5 to 40 updates apart, two losses: for use elsewhere",
-        (RING, FAST_GRID, RGB_DIGITS, FACES, GLYPHS, PHOTOS, LONG_RING, LONG_FACES, LONG_PHOTOS),
+        "points and images, 25 to 200 decisions, 5 to 40 updates apart, four losses: for use elsewhere",
+        (
+            RING,
+            FAST_GRID,
+            LONG_RING,
+            SQUARE_RING,
+            PENALISED_RING,
+            LONG_FACES,
+            PLAIN_FACES,
+            PLAIN_DIGITS,
+            PLAIN_GLYPHS,
+            PHOTOS,
+            LONG_PHOTOS,
+            PENALISED_PHOTOS,
+        ),
     ),
     *(
         Suite(

@@ -39,7 +39,7 @@ class Options:
     seed: int = 1
     """Seed of the training instances."""
     json: Path | None = None
-    """File for the record."""
+    """File for the record, written after every task; the tasks that it holds already are not measured again."""
 
 
 def main() -> None:
@@ -47,24 +47,32 @@ def main() -> None:
     torch.set_num_threads(1)
     if min(options.instances, options.num_envs) < 1:
         raise ValueError("--instances and --num-envs must be at least 1")
-    tasks = {task_name(task): task for suite in SUITES.values() for task in suite.all_tasks()}
+    tasks = {task.title: task for suite in SUITES.values() for task in suite.all_tasks()}
     chosen = {name: task for name, task in tasks.items() if not options.data or task.data in options.data}
     unknown = sorted(set(options.data) - {task.data for task in tasks.values()})
     if unknown:
         known = sorted({task.data for task in tasks.values()})
         raise ValueError(f"no suite trains on {unknown[0]!r}; known: {', '.join(known)}")
-    record: dict[str, Any] = {}
+    record = {} if options.json is None or not options.json.exists() else read_record(options.json)
     for name, task in tqdm(sorted(chosen.items()), desc="tasks", disable=None):
+        if name in record:
+            continue
         grades = measure(task, options)
-        record[name] = {"median": float(np.median(grades)), "grades": grades}
+        record[name] = {"median": float(np.median(grades)), "grades": grades, "made": provenance("cpu")}
         print(f"{name}: median {np.median(grades):.4g}, worst {max(grades):.4g}")
-    if options.json is not None:
-        write_atomically(options.json, (json.dumps(record | {"made": provenance("cpu")}, indent=1) + "\n").encode())
+        if options.json is not None:
+            write_atomically(options.json, (json.dumps(record, indent=1) + "\n").encode())
 
 
-def task_name(task: Task) -> str:
-    """Data, loss and length of the training: what tells the tasks of all suites apart."""
-    return f"{task.data}, {task.loss}, {task.decisions * task.updates_per_step} updates"
+def read_record(path: Path) -> dict[str, Any]:
+    """What has been measured, by the names of the tasks. Raises ``ValueError`` for another file."""
+    try:
+        record = dict(json.loads(path.read_text()))
+        if not all(len(entry["grades"]) for entry in record.values()):
+            raise KeyError("grades")
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"--json {path}: there is a file, and it is no record of this script: {error}") from None
+    return record
 
 
 def measure(task: Task, options: Options) -> list[float]:
@@ -72,7 +80,10 @@ def measure(task: Task, options: Options) -> list[float]:
     config = EnvConfig(
         suite="ring" if task.resolution is None else "faces",
         data=task.data,
+        backbone_options=task.backbone_options,
         loss=task.loss,
+        betas=task.betas,
+        constants=task.constants,
         updates_per_step=task.updates_per_step,
         decisions=task.decisions,
         knobs=("lr_g", "lr_d"),

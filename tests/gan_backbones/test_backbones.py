@@ -49,6 +49,21 @@ def test_images_lie_between_minus_one_and_one(tiny_backbone, pair, backbone, rng
         assert 0.9 < louder.abs().max() <= 1
 
 
+def test_a_dcgan_discriminator_without_spectral_norm_is_only_its_weights(rng):
+    def logits(**options):
+        pair = build("dcgan", (3, 16, 16), width=4, latent_size=4, **options)
+        initialise(pair.discriminator, torch.Generator().manual_seed(0))
+        with torch.no_grad():
+            for parameter in pair.discriminator.parameters():
+                parameter.mul_(10)
+        return pair.discriminator, pair.discriminator(images).abs().mean()
+
+    images = torch.randn(BATCH, 3, 16, 16, generator=rng)
+    (normed, small), (plain, large) = logits(), logits(spectral_norm=False)
+    assert list(normed.buffers()) and not list(plain.buffers())
+    assert large > 10 * small, "only spectral norm does not care for the size of the weights"
+
+
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_gradients_reach_every_parameter(pair, backbone, rng):
     samples = pair.generator(torch.randn(BATCH, pair.latent_size, generator=rng))

@@ -51,6 +51,10 @@ BAD_VALUES = [
         for value in (3, ((1e-3, 1e-2),), ((1e-3, 1e-2), (1e-2, 1e-3)), ((1e-3, 1.0),) * 2, ((1e-3, math.nan),) * 2)
     ],
     *[
+        ({"betas": value}, r"betas must be two numbers in \[0, 1\)")
+        for value in (3, (0.5,), (0.5, 1.0), (-0.1, 0.9), (0.5, math.nan), "05")
+    ],
+    *[
         ({name: value}, f"{name} must be a whole number of at least 1, not {value!r}")
         for name in ("batch_size", "updates_per_step", "decisions", "history", "workers", "resolution")
         for value in (0, -1, 2.5, math.nan, "many", True)
@@ -129,6 +133,8 @@ def test_overrides_change_the_suite_and_nothing_else():
     changed = resolved(suite="ring", batch_size=8, updates_per_step=3, decisions=5, loss="hinge")
     assert (changed.batch_size, changed.updates_per_step, changed.decisions, changed.loss) == (8, 3, 5, "hinge")
     assert dataclasses.replace(changed, batch_size=64, updates_per_step=20, decisions=25, loss=task.loss) == task
+    calmer = resolved(suite="ring", betas=[0, 0.9])
+    assert calmer.betas == (0.0, 0.9) and dataclasses.replace(calmer, betas=task.betas) == task
     sized = resolved(suite="ring", backbone_options=(("width", 4),))
     assert sized.backbone_options == (("width", 4),)
     # Options of one backbone mean nothing to another.

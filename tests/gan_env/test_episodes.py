@@ -299,3 +299,22 @@ def test_pictures(make_env, env_id):
     assert all(torch.equal(a, b) for a, b in zip(before["tensors"], after["tensors"], strict=True))
     assert all(torch.equal(a, b) for a, b in zip(before["sample_rng"], after["sample_rng"], strict=True))
     assert make_env(env_id).render() is None
+
+
+def test_betas_are_adams(make_env):
+    """A first step is one of signs, whatever the betas; with betas of zero all steps are."""
+
+    def weights(**options):
+        env = make_env("GanBalanceEnv-v0", updates_per_step=1, **options)
+        env.reset(seed=0)
+        found = []
+        for _ in range(3):
+            found.append(env.core.population.state_dict()["tensors"][0].clone())
+            env.step(0)
+        return found, env.core.instances[0].lr_g
+
+    (calm, _), (signs, rate) = weights(), weights(betas=(0.0, 0.0))
+    torch.testing.assert_close(calm[1], signs[1])
+    assert not torch.allclose(calm[2], signs[2])
+    steps = (signs[2] - signs[1]).abs()
+    assert steps.max() <= rate * 1.001 and (steps > rate * 0.99).float().mean() > 0.5

@@ -10,6 +10,8 @@ import pytest
 
 from gan_backbones import BACKBONES, LOSSES
 from gan_backbones.data import DATA_SETS
+from gan_env import EnvConfig
+from gan_env.core import BalanceCore
 from gan_env.instances import SPLITS, SUITES, Suite, get_suite, register_suite
 
 every_suite = pytest.mark.parametrize("name", SUITES)
@@ -83,6 +85,7 @@ def test_instances_say_what_their_task_says(name):
             task = tasks[instance.data, instance.population_key()]
             plain = json.loads(json.dumps(instance.to_dict()))
             assert plain["backbone_options"] == dict(task.backbone_options)
+            assert plain["constants"] == dict(task.constants) and instance.betas == task.betas
             for field in ("resolution", "backbone", "loss", "batch_size", "updates_per_step", "decisions"):
                 assert plain[field] == getattr(task, field)
             assert instance.population_key() == task.population_key()
@@ -102,8 +105,8 @@ def test_tasks_that_share_a_population_are_measured_alike(name):
 def test_what_doing_nothing_reaches_is_what_was_measured():
     record = json.loads((ROOT / "docs" / "results" / "noop-grades.json").read_text())
     tasks = dict.fromkeys(task for suite in SUITES.values() for task in suite.all_tasks())
-    names = [f"{task.data}, {task.loss}, {task.decisions * task.updates_per_step} updates" for task in tasks]
-    assert set(record) - {"made"} == set(names)
+    names = [task.title for task in tasks]
+    assert set(record) == set(names)
     for name, task in zip(names, tasks, strict=True):
         assert len(record[name]["grades"]) == 64
         assert record[name]["median"] == pytest.approx(np.median(record[name]["grades"]))
@@ -140,3 +143,16 @@ def test_unknown_names_are_refused():
         register_suite(Suite("empty", "nothing", ()))
     with pytest.raises(ValueError, match="suite 'ring' is registered already"):
         register_suite(SUITES["ring"])
+
+
+def test_what_a_task_fixes_holds_unless_the_agent_or_the_user_says_otherwise():
+    task = dataclasses.replace(get_suite("ring").tasks[0], constants=(("gp_weight", 10.0),))
+
+    def fixed(**options):
+        config = EnvConfig(suite="ring", measure_quality=False, reward="stability", **options)
+        core = BalanceCore(config, 2, task)
+        return {name: values.tolist() for name, values in core.constants.items()}
+
+    assert fixed() == {"gp_weight": [10.0, 10.0]}
+    assert fixed(constants={"gp_weight": 3.0}) == {"gp_weight": [3.0, 3.0]}
+    assert fixed(knobs=("lr_g", "lr_d", "gp_weight")) == {}

@@ -50,6 +50,37 @@ def test_processes_change_nothing(pair):
     assert other.core.features_seen() == one.core.features_seen()
 
 
+def test_each_kind_of_gan_has_a_process():
+    one, other = (GanBalanceVectorEnv(SIZE, workers=count, **OPTIONS | {"suite": "mixed"}) for count in (1, 2))
+    assert {type(core) for core in one.core.cores} == {BalanceCore}
+    assert {type(core) for core in other.core.cores} == {RemoteCore}
+    assert [core.key for core in one.core.cores] == [core.key for core in other.core.cores]
+    np.testing.assert_array_equal(other.reset(seed=5)[0], one.reset(seed=5)[0])
+    for step in range(2):
+        actions = np.arange(SIZE) % (step + 2)
+        for seen, expected in zip(other.step(actions)[:4], one.step(actions)[:4], strict=True):
+            np.testing.assert_array_equal(seen, expected)
+    one.close()
+    other.close()
+
+
+@pytest.mark.parametrize(
+    ("workers", "rows_of_each", "kinds", "shards"),
+    [
+        (2, 16, 1, 2),
+        (2, 15, 1, 0),
+        (1, 64, 1, 0),
+        (1, 8, 12, 0),
+        (2, 8, 12, 1),
+        (2, 1, 5, 0),
+        (8, 64, 2, 4),
+        (8, 8, 2, 1),
+    ],
+)
+def test_how_rows_are_shared_out(workers, rows_of_each, kinds, shards):
+    assert PROCESSES.count(EnvConfig(suite="ring", workers=workers), rows_of_each, kinds) == shards
+
+
 def test_state_goes_from_one_to_the_other_and_back(pair):
     _, env = pair
     env.reset(seed=1)
