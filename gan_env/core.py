@@ -70,7 +70,7 @@ class BalanceCore:
         shape, options = self._load(task.data).sample_shape, dict(task.backbone_options)
         build(task.backbone, shape, **options)  # a clear error comes before anything is allocated
         fixed = dict(task.constants) | dict(config.constants)
-        constants = {name: value for name, value in fixed.items() if name not in config.knobs}
+        constants = {name: float(value) for name, value in fixed.items() if name not in config.knobs}
         self.population = GanPopulation(
             lambda: build(task.backbone, shape, **options),
             size,
@@ -82,9 +82,7 @@ class BalanceCore:
             device=self.device,
             precision=config.precision,
         )
-        self.constants = {
-            name: torch.full((size,), float(value), device=self.device) for name, value in constants.items()
-        }
+        self.constants = {name: torch.full((size,), value, device=self.device) for name, value in constants.items()}
         """Knobs that the agent does not turn, ``(N,)`` each; whoever owns the environment may, between two steps."""
         self.observer = config.observer(size, self.device)
         self.proxies: dict[str, Proxy] = {}
