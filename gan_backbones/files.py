@@ -24,7 +24,7 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException:  # whatever stops it; it is raised again
         temporary.unlink(missing_ok=True)
         raise
 

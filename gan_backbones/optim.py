@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 EPSILON = 1e-8
+ADAM_BETAS = (0.5, 0.999)
+"""Those of DCGAN (arXiv 1511.06434, section 4) and of most GANs since."""
 
 
 @dataclass(frozen=True)

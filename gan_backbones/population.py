@@ -18,6 +18,7 @@ from gan_backbones.cuda_graph import GraphedWork
 from gan_backbones.lane import PACE_START, Lane, Noise, Player
 from gan_backbones.losses import LOSSES
 from gan_backbones.memory import plan_training
+from gan_backbones.optim import ADAM_BETAS
 from gan_backbones.precision import check_precision, computing
 from gan_backbones.regularisers import REGULARISERS, GradientRegulariser
 from gan_backbones.threads import available_cores, keep_freed_memory
@@ -39,7 +40,7 @@ class ReplicaSetup:
 
     seed: int
     data: DataSet
-    betas: tuple[float, float] = (0.5, 0.999)
+    betas: tuple[float, float] = ADAM_BETAS
 
 
 class GanPopulation:
@@ -87,8 +88,7 @@ class GanPopulation:
             raise ValueError(f"unknown strategy {strategy!r}; known: {', '.join(STRATEGIES)}")
         if loss not in LOSSES:
             raise ValueError(f"unknown loss {loss!r}; known: {', '.join(LOSSES)}")
-        unknown = sorted(set(knobs) - set(OPTIONAL_KNOBS))
-        if unknown:
+        if unknown := sorted(set(knobs) - set(OPTIONAL_KNOBS)):
             raise ValueError(f"unknown knob {unknown[0]!r}; known: {', '.join(OPTIONAL_KNOBS)}")
         self.size = size
         self.batch_size = batch_size

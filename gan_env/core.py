@@ -113,7 +113,7 @@ class BalanceCore:
             if instance.population_key() != self.key:
                 raise ValueError(
                     f"instance {instance.to_dict()} does not fit this environment; "
-                    "backbone, shape, loss, batch size and updates per step must be those of its suite"
+                    "backbone, shape, loss, batch size, betas, constants and updates per step must be its suite's"
                 )
         chosen = list(rows)
         self.population.reset(chosen, [ReplicaSetup(one.seed, self._load(one.data), one.betas) for one in instances])

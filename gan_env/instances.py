@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from gan_backbones.optim import ADAM_BETAS
 from gan_env.knobs import KNOBS
 
 SPLITS = ("train", "validation", "test")
 _LISTS = 2  # edition of the held-out lists; raised when settings had been changed after a look at the test tables
-ADAM_BETAS = (0.5, 0.999)
-"""Those of DCGAN (arXiv 1511.06434, section 4) and of most GANs since."""
 _SEEDS_PER_SPLIT = 2**30  # all splits in 32 bits: PyTorch's CPU generator ignores the higher bits of a seed
 
 
@@ -98,7 +97,9 @@ class Task:
     loss: str = "nonsaturating"
     start_ranges: tuple[tuple[float, float], tuple[float, float]] = ((1e-5, 10**-1.5),) * 2
     betas: tuple[float, float] = ADAM_BETAS
+    """Of Adam, for both networks."""
     constants: tuple[tuple[str, float], ...] = ()
+    """Knobs that stay at a value, as the weight of a penalty that belongs to the loss, unless the agent has them."""
 
     def instance(self, lr_g: float, lr_d: float, seed: int) -> GanInstance:
         """The instance of this task that starts so."""

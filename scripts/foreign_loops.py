@@ -33,7 +33,7 @@ from tqdm import tqdm
 from agents.balancer import Balancer
 from agents.cli import fail_in_one_line
 from agents.run_folder import provenance
-from gan_backbones.files import write_atomically
+from gan_backbones.files import read_json, write_atomically
 from gan_backbones.tensor_file import digest_tensors
 from gan_backbones.threads import available_cores
 
@@ -163,8 +163,8 @@ def read_finals(path: Path) -> dict[Run, float]:
     Raises ``ValueError`` where the file is no record of this script.
     """
     try:
-        return {Run(*run): float(value) for *run, value in json.loads(path.read_text())["runs"]}
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        return {Run(*run): float(value) for *run, value in read_json(path)["runs"]}
+    except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"--json {path}: there is a file, and it is no record of this script: {error}") from None
 
 

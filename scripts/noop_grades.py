@@ -22,7 +22,7 @@ from agents.cli import fail_in_one_line
 from agents.evaluation import Evaluator, finals
 from agents.predictors import NoopPredictor
 from agents.run_folder import provenance
-from gan_backbones.files import write_atomically
+from gan_backbones.files import read_json, write_atomically
 from gan_env import SUITES, EnvConfig, Task
 
 
@@ -67,10 +67,10 @@ def main() -> None:
 def read_record(path: Path) -> dict[str, Any]:
     """What has been measured, by the names of the tasks. Raises ``ValueError`` for another file."""
     try:
-        record = dict(json.loads(path.read_text()))
+        record = dict(read_json(path))
         if not all(len(entry["grades"]) for entry in record.values()):
             raise KeyError("grades")
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"--json {path}: there is a file, and it is no record of this script: {error}") from None
     return record
 

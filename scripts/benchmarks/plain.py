@@ -12,10 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gan_backbones import build, initialise
+from gan_backbones.optim import ADAM_BETAS
 from gan_env import Task
 from gan_env.quality import cached_data
 
-ADAM = functools.partial(torch.optim.Adam, lr=2e-4, betas=(0.5, 0.999))
+ADAM = functools.partial(torch.optim.Adam, lr=2e-4, betas=ADAM_BETAS)
 
 
 class BareLoop:

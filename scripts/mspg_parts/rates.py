@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from benchmarks.plain import BareLoop
 
+from gan_backbones.optim import ADAM_BETAS
 from gan_env import Task
 from gan_env.quality import make_grader
 from mspg_parts.study import Study, positive, show, spread
@@ -88,7 +89,7 @@ def train(options: RatesOptions, rate: float, seed: int) -> dict[str, Any]:
         proxy_samples=1,
         grade_samples=options.samples,
     )
-    adamw = functools.partial(torch.optim.AdamW, lr=rate, betas=(0.5, 0.999), weight_decay=options.weight_decay)
+    adamw = functools.partial(torch.optim.AdamW, lr=rate, betas=ADAM_BETAS, weight_decay=options.weight_decay)
     loop = BareLoop(task, seed=seed, make_optimizer=adamw)
     grader = make_grader(loop.data, options.samples, torch.device("cpu"), progress=False)
     latents = torch.randn(options.samples, 64, generator=torch.Generator().manual_seed(seed))
