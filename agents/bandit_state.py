@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 
 from agents.bandits import Bandit
 from agents.tree_file import Tree
@@ -24,6 +25,8 @@ def restore_bandit(bandit: Bandit, state: Tree) -> None:
 def _tree(own: Any) -> Tree:
     if isinstance(own, np.random.Generator):
         return own.bit_generator.state
+    if isinstance(own, torch.Generator):
+        return own.get_state()
     if isinstance(own, Mapping):
         return {name: _tree(part) for name, part in own.items()}
     return _tree(vars(own)) if hasattr(own, "__dict__") else own
@@ -33,6 +36,8 @@ def _restored(own: Any, saved: Tree) -> Any:
     """What stands in the place of ``own``: itself where it is more than a value, and as it was."""
     if isinstance(own, np.random.Generator):
         own.bit_generator.state = saved
+    elif isinstance(own, torch.Generator):
+        own.set_state(saved)
     elif isinstance(own, Mapping):
         return {name: _restored(part, saved[name]) for name, part in own.items()}
     elif hasattr(own, "__dict__"):

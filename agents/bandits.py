@@ -201,7 +201,7 @@ class Thompson:
         _require(min(prior_std, noise_std) > 0, "prior_std and noise_std must be above 0", (prior_std, noise_std))
         self.arms = arms
         self._prior_mean, self._prior_precision, self._noise = prior_mean, prior_std**-2, noise_std**2
-        self._rng = np.random.default_rng(seed)
+        self._rng = torch.Generator().manual_seed(seed)  # several times as fast as NumPy's in Gaussians
         self._sums, self._counts, self._squares = np.zeros(arms), np.zeros(arms), 0.0
 
     @property
@@ -212,7 +212,7 @@ class Thompson:
         # Counting who is largest would call everything 0 that is rarer than one draw. Instead, the chance of each arm
         # to exceed the others' largest draw, averaged over draws (Rao and Blackwell).
         mean, precision = self._posterior()
-        draws = self._draw(np.random.default_rng(0), _POLICY_DRAWS)
+        draws = self._draw(torch.Generator().manual_seed(0), _POLICY_DRAWS)
         rivals = np.repeat(draws.max(1, keepdims=True), self.arms, axis=1).astype(np.float64)
         rows, best = np.arange(len(draws)), draws.argmax(1)
         draws[rows, best] = -np.inf
@@ -250,9 +250,9 @@ class Thompson:
         precision = self._prior_precision + self._counts / noise
         return (self._prior_precision * self._prior_mean + self._sums / noise) / precision, precision
 
-    def _draw(self, rng: np.random.Generator, count: int) -> NDArray[np.float32]:
+    def _draw(self, rng: torch.Generator, count: int) -> NDArray[np.float32]:
         mean, precision = self._posterior()
-        draws = rng.standard_normal((count, self.arms), dtype=np.float32)
+        draws: NDArray[np.float32] = torch.randn((count, self.arms), generator=rng).numpy()
         draws *= (precision**-0.5).astype(np.float32)
         draws += mean.astype(np.float32)
         return draws

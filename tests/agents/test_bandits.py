@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
 from agents.bandits import BANDITS, EpsilonGreedy, GradientBandit, Thompson, Ucb1, choice_entropy, entropy, make_bandit
 
@@ -112,7 +113,7 @@ def test_thompson_has_the_posterior_of_gaussians():
     noise = (2.0 + 0.25) / (2 + 1)
     assert bandit.noise_variance == pytest.approx(noise)
     assert bandit.values == pytest.approx([6 / noise / (1 + 3 / noise), 0.0])
-    draws = bandit._draw(np.random.default_rng(0), 40_000)
+    draws = bandit._draw(torch.Generator().manual_seed(0), 40_000)
     assert draws.std(0) == pytest.approx([(1 + 3 / noise) ** -0.5, 1.0], rel=0.02)
 
 
