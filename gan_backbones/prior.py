@@ -136,9 +136,12 @@ class CodePrior(nn.Module):
         """Logits of every code given all before it: ``(B, length)`` int64 ``-> (B, length, codes)``."""
         return self.predict(self._shifted(codes))
 
-    def nll(self, codes: Tensor) -> Tensor:
-        """Exact negative log likelihood of each code given all before it, in nats: ``(B, length) -> (B, length)``."""
-        return F.cross_entropy(self(codes).mT, codes, reduction="none")
+    def nll(self, codes: Tensor, *, temperature: float = 1.0) -> Tensor:
+        """Exact negative log likelihood of each code given all before it, in nats: ``(B, length) -> (B, length)``.
+
+        At another ``temperature`` than 1 it is that of the distribution which :meth:`sample` draws from there.
+        """
+        return F.cross_entropy(self(codes).mT / temperature, codes, reduction="none")
 
     @torch.no_grad()
     def sample(

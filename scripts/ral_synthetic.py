@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 import json
 import time
 from dataclasses import dataclass, field
@@ -20,7 +21,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 import tyro
 from rich.console import Console
 from rich.table import Table
@@ -37,7 +37,7 @@ from agents.run_folder import provenance
 from agents.statistics import bootstrap_interval
 from gan_backbones.files import write_atomically
 from gan_backbones.patch_critic import PatchCritic, PatchCriticOptions
-from gan_backbones.prior import CodePrior, PriorOptions
+from gan_backbones.prior import CodePrior, PriorOptions, batched_nll
 
 TEMPERATURES = (0.9, 0.8)
 """At which maximum likelihood is sampled, too."""
@@ -155,10 +155,10 @@ def grade(
     """
     draws = torch.Generator().manual_seed(20_000 + seed)  # the same for every prior
     scored = oracle.nll(sample_many(prior, len(test), draws, temperature=temperature))
-    logits = torch.cat([prior(chunk) for chunk in test.split(250)]) / temperature
+    nll = functools.partial(prior.nll, temperature=temperature)
     figures: dict[str, Any] = {
         "oracle_nll": float(scored.mean()),
-        "held_out_nll": float(F.cross_entropy(logits.mT, test)),
+        "held_out_nll": float(batched_nll(nll, test).mean()),
     }
     if not brief:
         figures["oracle_nll_by_row"] = scored.unflatten(1, (oracle.side, oracle.side)).mean((0, 2)).tolist()

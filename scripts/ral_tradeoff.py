@@ -1,12 +1,11 @@
-"""Fidelity against likelihood: what RAL makes of both at each weight of the likelihood, over the run folders of
-train_ral.py.
+"""Fidelity against likelihood: what RAL makes of both at each weight of the likelihood, and what mere temperature does,
+over the run folders of train_ral.py.
 
 Example: python scripts/ral_tradeoff.py runs/ral-* --json tradeoff.json --plot tradeoff.png
 """
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from rich.table import Table
 
 from agents.cli import fail_in_one_line
 from agents.run_folder import provenance
-from gan_backbones.files import write_atomically
+from gan_backbones.files import read_json, write_atomically
 
 
 @dataclass(frozen=True)
@@ -36,10 +35,16 @@ class Options:
     """File for the curve."""
 
 
-class Run(NamedTuple):
-    """One run: RAL over the maximum likelihood that it began with, less 1."""
+ML = "maximum likelihood"
+Settings = Mapping[str, Mapping[float, Sequence["Point"]]]
+"""Points of all seeds, by model and temperature."""
 
-    weight: float
+
+class Point(NamedTuple):
+    """One model of one seed at one temperature, over maximum likelihood at temperature 1, less 1."""
+
+    model: str
+    temperature: float
     seed: int
     distance: float
     """Relative change of the Frechet distance of samples."""
@@ -51,66 +56,75 @@ class Run(NamedTuple):
 
 def main() -> None:
     options = tyro.cli(Options, description=__doc__)
-    runs = sorted(read(folder) for folder in options.runs)
-    if not runs:
+    if not options.runs:
         raise ValueError("no run folder is named")
-    repeated = [one for one, other in itertools.pairwise(runs) if one[:2] == other[:2]]
-    if repeated:
-        raise ValueError(f"two runs have likelihood weight {repeated[0].weight:g} and seed {repeated[0].seed}")
-    by_weight = {
-        weight: [run for run in runs if run.weight == weight] for weight in sorted({run.weight for run in runs})
-    }
-    Console().print(table(by_weight))
+    points: dict[tuple[str, float, int], Point] = {}
+    for folder in options.runs:
+        for point in read(folder):
+            known = points.setdefault(point[:3], point)
+            if known is not point and (point.model != ML or point != known):
+                raise ValueError(f"{folder}: another run has {point.model} with seed {point.seed}, too")
+    settings: dict[str, dict[float, list[Point]]] = {}
+    for point in sorted(points.values(), key=lambda point: (point.model != ML, point)):
+        settings.setdefault(point.model, {}).setdefault(point.temperature, []).append(point)
+    Console().print(table(settings))
     if options.json is not None:
-        record = {"runs": [run._asdict() for run in runs]} | provenance("cpu")
+        record = {"runs": [point._asdict() for point in points.values()]} | provenance("cpu")
         write_atomically(options.json, (json.dumps(record, indent=1) + "\n").encode())
     if options.plot is not None:
         options.plot.parent.mkdir(parents=True, exist_ok=True)
-        draw(by_weight).savefig(options.plot, dpi=90)
+        draw(settings).savefig(options.plot, dpi=90)
 
 
-def read(folder: Path) -> Run:
+def read(folder: Path) -> list[Point]:
     """What a run folder says. Raises ``ValueError`` where it is not one of a finished run with the stage ``ral``."""
     try:
-        config, results = (json.loads((folder / name).read_text()) for name in ("config.json", "evaluation.json"))
-        first, last = (results["models"][name] for name in ("ml", "ral"))
-        distance = float(first["frechet_distance"])
-        return Run(
-            float(config["options"]["ral"]["likelihood_weight"]),
-            int(config["options"]["seed"]),
-            float(last["frechet_distance"]) / distance - 1,
-            float(last["bits_per_code"]) / float(first["bits_per_code"]) - 1,
-            float(results["autoencoder"]["frechet_distance"]) / distance - 1,
-        )
+        config, results = (read_json(folder / name) for name in ("config.json", "evaluation.json"))
+        first = results["models"]["ml"]
+        room = float(results["autoencoder"]["frechet_distance"]) / float(first["frechet_distance"]) - 1
+        names = {"ml": ML, "ral": f"likelihood weight {config['options']['ral']['likelihood_weight']:g}"}
+        return [
+            Point(
+                names[key],
+                float(temperature),
+                int(config["options"]["seed"]),
+                float(row["frechet_distance"]) / float(first["frechet_distance"]) - 1,
+                float(row["bits_per_code"]) / float(first["bits_per_code"]) - 1,
+                room,
+            )
+            for key in names
+            for temperature, row in ({"1": results["models"][key]} | results["models"][key]["tempered"]).items()
+        ]
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{folder} is no run folder of a finished train_ral.py with stage ral: {error}") from error
 
 
-def table(by_weight: Mapping[float, Sequence[Run]]) -> Table:
+def table(settings: Settings) -> Table:
     """Means over seeds, with the lowest and the highest."""
-    view = Table(title="RAL to maximum likelihood", caption="means over seeds (lowest to highest)")
-    for column in ("likelihood weight", "seeds", "Frechet distance", "bits per code"):
-        view.add_column(column, justify="right")
-    for weight, runs in by_weight.items():
-        columns = ([run.distance for run in runs], [run.bits for run in runs])
-        cells = (f"{np.mean(one):+.1%} ({min(one):+.1%} to {max(one):+.1%})" for one in columns)
-        view.add_row(f"{weight:g}", str(len(runs)), *cells)
+    view = Table(title="RAL to maximum likelihood", caption="means over seeds (lowest, highest)")
+    for column in ("model", "T", "seeds", "Frechet distance", "bits per code"):
+        view.add_column(column, justify="left" if column == "model" else "right")
+    for model, by_temperature in settings.items():
+        for temperature, points in by_temperature.items():
+            columns = ([point.distance for point in points], [point.bits for point in points])
+            cells = (f"{np.mean(one):+.1%} ({min(one):+.1%}, {max(one):+.1%})" for one in columns)
+            view.add_row(model, f"{temperature:g}", str(len(points)), *cells)
     return view
 
 
-def draw(by_weight: Mapping[float, Sequence[Run]]) -> Figure:
-    """Distance against likelihood; a point for each run, a line through the means."""
-    figure = Figure(figsize=(5, 4), layout="constrained")
+def draw(settings: Settings) -> Figure:
+    """Distance against likelihood: a line through the means at each temperature, a dot for each seed at 1."""
+    figure = Figure(figsize=(6, 4.5), layout="constrained")
     axis: Any = figure.subplots()
-    means = np.array([np.mean([[run.bits, run.distance] for run in runs], 0) for runs in by_weight.values()])
-    axis.plot(*(100 * means.T), color="0.6", zorder=1)
-    for weight, runs in by_weight.items():
-        points = 100 * np.array([[run.bits, run.distance] for run in runs])
-        axis.scatter(*points.T, s=18, label=f"likelihood weight {weight:g}", zorder=2)
-    room = 100 * np.mean([run.room for runs in by_weight.values() for run in runs])
+    for model, by_temperature in settings.items():
+        means = [np.mean([[point.bits, point.distance] for point in points], 0) for points in by_temperature.values()]
+        (line,) = axis.plot(*(100 * np.array(means).T), marker="o", markersize=4, label=model)
+        at_one = 100 * np.array([[point.bits, point.distance] for point in by_temperature.get(1.0, [])]).reshape(-1, 2)
+        axis.scatter(*at_one.T, s=24, facecolors="none", edgecolors=line.get_color())
+    room = 100 * np.mean([point.room for point in settings[ML][1.0]])
     axis.axhline(room, color="0.4", linestyle=":", label="reconstructions of training images")
-    axis.axhline(0, color="0.8", linewidth=0.8)
-    axis.axvline(0, color="0.8", linewidth=0.8)
+    axis.axhline(0, color="0.8", linewidth=0.8, zorder=0)
+    axis.axvline(0, color="0.8", linewidth=0.8, zorder=0)
     axis.set_xlabel("bits per code of held-out images, % to maximum likelihood")
     axis.set_ylabel("Frechet distance, % to maximum likelihood")
     axis.legend(fontsize=8)

@@ -80,6 +80,10 @@ def test_samples_follow_the_stated_likelihood(rng):
     shares = torch.bincount(drawn[:, 0] * 3 + drawn[:, 1], minlength=9) / 20_000
     expected = model.nll(every).sum(1).neg().exp()
     assert (shares - expected).abs().max() < 4 * math.sqrt(0.25 / 20_000)
+    sharp = model.sample(20_000, rng, temperature=0.5)
+    shares = torch.bincount(sharp[:, 0] * 3 + sharp[:, 1], minlength=9) / 20_000
+    expected = model.nll(every, temperature=0.5).sum(1).neg().exp()
+    assert (shares - expected).abs().max() < 4 * math.sqrt(0.25 / 20_000)
 
 
 def test_temperature_sharpens(prior):

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from agents.ral.grading import TEMPERATURES
+
 SIZES = ["--vqvae.width", "8", "--vqvae.codes", "8", "--prior.channels", "16", "--prior.layers", "1"]
 BRIEF = ["--vqvae-updates", "3", "--prior-updates", "3", "--ral-updates", "2", "--ral.warm-up", "1"]
 TINY = [*SIZES, *BRIEF, "--samples", "32", "--resolution", "16", "--ral.batch-size", "4", "--no-progress"]
@@ -20,7 +22,7 @@ def evaluation(folder: Path) -> dict:
 def test_stages_in_one_run_and_the_last_again_from_it(run_script, capsys, tmp_path: Path) -> None:
     assert run_script("train_ral", "--data", "digits", "--run-dir", "all", *TINY, *TUNED) == 0
     printed = capsys.readouterr().out
-    assert "RAL" in printed and "likelihood" in printed
+    assert "RAL" in printed and "likelihood" in printed and "at temperature 0.9" in printed
     folder = tmp_path / "all"
     for name in ("vqvae", "prior", "ral", "decoder"):
         assert (folder / f"{name}.safetensors").stat().st_size > 0
@@ -29,6 +31,7 @@ def test_stages_in_one_run_and_the_last_again_from_it(run_script, capsys, tmp_pa
     for model in found["models"].values():
         assert model["frechet_distance"] > 0 and 0 < model["bits_per_code"] < 4
         assert list(model["completions"]) == ["0", "4", "8", "12"]
+        assert [row["bits_per_code"] > 0 for row in model["tempered"].values()] == [True] * len(TEMPERATURES)
     rows = [json.loads(line) for line in (folder / "stats.jsonl").read_text().splitlines()]
     assert [row["stage"] for row in rows] == ["vqvae", "prior", "ral"]
     assert {"reward", "entropy", "divergence", "nll", "held_out_nll", "frechet_distance"} <= set(rows[-1])
