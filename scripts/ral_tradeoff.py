@@ -35,7 +35,7 @@ class Options:
     """File for the curve."""
 
 
-ML = "maximum likelihood"
+ML = "ML"
 Settings = Mapping[str, Mapping[float, Sequence["Point"]]]
 """Points of all seeds, by model and temperature."""
 
@@ -82,7 +82,7 @@ def read(folder: Path) -> list[Point]:
         config, results = (read_json(folder / name) for name in ("config.json", "evaluation.json"))
         first = results["models"]["ml"]
         room = float(results["autoencoder"]["frechet_distance"]) / float(first["frechet_distance"]) - 1
-        names = {"ml": ML, "ral": f"likelihood weight {config['options']['ral']['likelihood_weight']:g}"}
+        names = {"ml": ML, "ral": f"RAL, weight {config['options']['ral']['likelihood_weight']:g}"}
         return [
             Point(
                 names[key],
@@ -101,13 +101,16 @@ def read(folder: Path) -> list[Point]:
 
 def table(settings: Settings) -> Table:
     """Means over seeds, with the lowest and the highest."""
-    view = Table(title="RAL to maximum likelihood", caption="means over seeds (lowest, highest)")
+    view = Table(
+        title="to maximum likelihood (ML)",
+        caption="RAL by its likelihood weight; T: temperature; means over seeds (lowest, highest)",
+    )
     for column in ("model", "T", "seeds", "Frechet distance", "bits per code"):
         view.add_column(column, justify="left" if column == "model" else "right")
     for model, by_temperature in settings.items():
         for temperature, points in by_temperature.items():
             columns = ([point.distance for point in points], [point.bits for point in points])
-            cells = (f"{np.mean(one):+.1%} ({min(one):+.1%}, {max(one):+.1%})" for one in columns)
+            cells = (f"{np.mean(one):+.1%} ({100 * min(one):+.1f}, {100 * max(one):+.1f})" for one in columns)
             view.add_row(model, f"{temperature:g}", str(len(points)), *cells)
     return view
 

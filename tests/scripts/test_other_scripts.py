@@ -104,16 +104,16 @@ def test_the_tradeoff_of_ral_pairs_each_run_with_its_own_start(run_script, tmp_p
     write("b", 2, 1, 190, 1.98)
     write("c", 0.5, 0, 210, 2.1)
     assert run_script("ral_tradeoff", "a", "b", "c", "--json", "out.json", "--plot", "new/out.png") == 0
-    assert "-7.5% (-10.0%, -5.0%)" in capsys.readouterr().out
+    assert "-7.5% (-10.0, -5.0)" in capsys.readouterr().out
     found = {tuple(row.values())[:3]: row for row in json.loads((tmp_path / "out.json").read_text())["runs"]}
     assert len(found) == 2 * 2 + 3 * 2, "maximum likelihood of a seed counts once"
-    light = found["likelihood weight 0.5", 1.0, 0]
+    light = found["RAL, weight 0.5", 1.0, 0]
     assert light["distance"] == pytest.approx(0.05) and light["bits"] == pytest.approx(0.05)
-    bold = found["maximum likelihood", 0.9, 1]
+    bold = found["ML", 0.9, 1]
     assert bold["distance"] == pytest.approx(-0.05) and bold["bits"] == pytest.approx(0.1)
     assert light["room"] == pytest.approx(-0.25)
     assert (tmp_path / "new" / "out.png").stat().st_size > 5000
     assert run_script("ral_tradeoff", "a", "missing") == 2
     write("d", 2, 0, 180, 2.02)
     assert run_script("ral_tradeoff", "a", "d") == 2
-    assert "another run has likelihood weight 2 with seed 0, too" in capsys.readouterr().err
+    assert "another run has RAL, weight 2 with seed 0, too" in capsys.readouterr().err
