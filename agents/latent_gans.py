@@ -25,7 +25,11 @@ _RECORDS = 200  # points of a curve
 
 @dataclass(frozen=True)
 class GanSizes:
-    """What all rows of a population share. The loss is cross-entropy (non-saturating), the optimizer Adam."""
+    """What all rows of a population share. The loss is cross-entropy (non-saturating), the optimizer Adam.
+
+    Over the second half of the training the rates fall in a line to zero: what is to be frozen should have come to
+    rest.
+    """
 
     latent_size: int = 128
     """Numbers per latent."""
@@ -129,7 +133,9 @@ class GanTrainer:
                 raise MisfitError(f"GAN {row} has weights that are not finite, and did not diverge")
 
     def _record(self, stop: int) -> None:
-        stats = self.population.update(self._rates, stop - self.updates)
+        share = min(1.0, 2 * (1 - self.updates / self.sizes.updates))
+        rates = {name: share * rate for name, rate in self._rates.items()}
+        stats = self.population.update(rates, stop - self.updates)
         self.updates = stop
         for index, record in enumerate(self.records):
             record.updates.append(stop)
