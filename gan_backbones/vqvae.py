@@ -27,7 +27,7 @@ class VqVaeOptions:
     """Channels at the resolution of the codes; half as many at the one above."""
     code_size: int = 16
     """Numbers per code vector."""
-    codes: int = 128
+    codes: int = 256
     """Codes of each level's codebook."""
     levels: int = 1
     """1, or 2: a map of half the side above the other, which sees it."""

@@ -5,7 +5,7 @@ transformer by a policy gradient with a patch discriminator's scores as rewards 
 
 Examples:
     python scripts/train_ral.py --data faces --stage vqvae,prior,ral
-    python scripts/train_ral.py --stage ral --start runs/ral-faces-0 --ral.likelihood-weight 2
+    python scripts/train_ral.py --stage ral --start runs/ral-faces-0 --ral.likelihood-weight 0.5
 """
 
 from __future__ import annotations
@@ -71,14 +71,16 @@ class Options:
     """Sizes of the transformer."""
     critic: PatchCriticOptions = field(default_factory=PatchCriticOptions)
     """Sizes of the discriminator."""
-    vqvae_updates: int = 1600
+    vqvae_updates: int = 4000
     """Updates of the autoencoder."""
-    prior_updates: int = 1000
+    prior_updates: int = 3000
     """Updates of maximum likelihood; the best weights on validation images are kept."""
-    ral_updates: int = 200
+    ral_updates: int = 250
     """Updates of RAL after its warm-up."""
     ral: RalOptions = field(
-        default_factory=lambda: RalOptions(batch_size=32, critic_learning_rate=5e-4, penalty_weight=1.0, warm_up=50)
+        default_factory=lambda: RalOptions(
+            batch_size=128, critic_learning_rate=5e-4, penalty_weight=1.0, warm_up=50, likelihood_weight=2.0
+        )
     )
     """How RAL tunes."""
     against: Against = "reconstructions"
