@@ -35,15 +35,15 @@ class Options:
     """File for the curve."""
 
 
-ML = "ML"
-Settings = Mapping[str, Mapping[float, Sequence["Point"]]]
-"""Points of all seeds, by model and temperature."""
+Settings = Mapping[float | None, Mapping[float, Sequence["Point"]]]
+"""Points of all seeds, by weight and temperature."""
 
 
 class Point(NamedTuple):
     """One model of one seed at one temperature, over maximum likelihood at temperature 1, less 1."""
 
-    model: str
+    weight: float | None
+    """RAL's weight of the likelihood; none for maximum likelihood."""
     temperature: float
     seed: int
     distance: float
@@ -58,15 +58,15 @@ def main() -> None:
     options = tyro.cli(Options, description=__doc__)
     if not options.runs:
         raise ValueError("no run folder is named")
-    points: dict[tuple[str, float, int], Point] = {}
+    points: dict[tuple[float | None, float, int], Point] = {}
     for folder in options.runs:
         for point in read(folder):
             known = points.setdefault(point[:3], point)
-            if known is not point and (point.model != ML or point != known):
-                raise ValueError(f"{folder}: another run has {point.model} with seed {point.seed}, too")
-    settings: dict[str, dict[float, list[Point]]] = {}
-    for point in sorted(points.values(), key=lambda point: (point.model != ML, point)):
-        settings.setdefault(point.model, {}).setdefault(point.temperature, []).append(point)
+            if known is not point and (point.weight is not None or point != known):
+                raise ValueError(f"{folder}: another run has {label(point.weight)} with seed {point.seed}, too")
+    settings: dict[float | None, dict[float, list[Point]]] = {}
+    for point in sorted(points.values(), key=lambda point: (point.weight or -1.0, *point[1:])):
+        settings.setdefault(point.weight, {}).setdefault(point.temperature, []).append(point)
     Console().print(table(settings))
     if options.json is not None:
         record = {"runs": [point._asdict() for point in points.values()]} | provenance("cpu")
@@ -82,21 +82,25 @@ def read(folder: Path) -> list[Point]:
         config, results = (read_json(folder / name) for name in ("config.json", "evaluation.json"))
         first = results["models"]["ml"]
         room = float(results["autoencoder"]["frechet_distance"]) / float(first["frechet_distance"]) - 1
-        names = {"ml": ML, "ral": f"RAL, weight {config['options']['ral']['likelihood_weight']:g}"}
+        weights = {"ml": None, "ral": float(config["options"]["ral"]["likelihood_weight"])}
         return [
             Point(
-                names[key],
+                weights[key],
                 float(temperature),
                 int(config["options"]["seed"]),
                 float(row["frechet_distance"]) / float(first["frechet_distance"]) - 1,
                 float(row["bits_per_code"]) / float(first["bits_per_code"]) - 1,
                 room,
             )
-            for key in names
+            for key in weights
             for temperature, row in ({"1": results["models"][key]} | results["models"][key]["tempered"]).items()
         ]
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{folder} is no run folder of a finished train_ral.py with stage ral: {error}") from error
+
+
+def label(weight: float | None) -> str:
+    return "ML" if weight is None else f"RAL, weight {weight:g}"
 
 
 def table(settings: Settings) -> Table:
@@ -107,11 +111,11 @@ def table(settings: Settings) -> Table:
     )
     for column in ("model", "T", "seeds", "Frechet distance", "bits per code"):
         view.add_column(column, justify="left" if column == "model" else "right")
-    for model, by_temperature in settings.items():
+    for weight, by_temperature in settings.items():
         for temperature, points in by_temperature.items():
             columns = ([point.distance for point in points], [point.bits for point in points])
             cells = (f"{np.mean(one):+.1%} ({100 * min(one):+.1f}, {100 * max(one):+.1f})" for one in columns)
-            view.add_row(model, f"{temperature:g}", str(len(points)), *cells)
+            view.add_row(label(weight), f"{temperature:g}", str(len(points)), *cells)
     return view
 
 
@@ -119,12 +123,12 @@ def draw(settings: Settings) -> Figure:
     """Distance against likelihood: a line through the means at each temperature, a dot for each seed at 1."""
     figure = Figure(figsize=(6, 4.5), layout="constrained")
     axis: Any = figure.subplots()
-    for model, by_temperature in settings.items():
+    for weight, by_temperature in settings.items():
         means = [np.mean([[point.bits, point.distance] for point in points], 0) for points in by_temperature.values()]
-        (line,) = axis.plot(*(100 * np.array(means).T), marker="o", markersize=4, label=model)
+        (line,) = axis.plot(*(100 * np.array(means).T), marker="o", markersize=4, label=label(weight))
         at_one = 100 * np.array([[point.bits, point.distance] for point in by_temperature.get(1.0, [])]).reshape(-1, 2)
         axis.scatter(*at_one.T, s=24, facecolors="none", edgecolors=line.get_color())
-    room = 100 * np.mean([point.room for point in settings[ML][1.0]])
+    room = 100 * np.mean([point.room for point in settings[None][1.0]])
     axis.axhline(room, color="0.4", linestyle=":", label="reconstructions of training images")
     axis.axhline(0, color="0.8", linewidth=0.8, zorder=0)
     axis.axvline(0, color="0.8", linewidth=0.8, zorder=0)

@@ -107,9 +107,9 @@ def test_the_tradeoff_of_ral_pairs_each_run_with_its_own_start(run_script, tmp_p
     assert "-7.5% (-10.0, -5.0)" in capsys.readouterr().out
     found = {tuple(row.values())[:3]: row for row in json.loads((tmp_path / "out.json").read_text())["runs"]}
     assert len(found) == 2 * 2 + 3 * 2, "maximum likelihood of a seed counts once"
-    light = found["RAL, weight 0.5", 1.0, 0]
+    light = found[0.5, 1.0, 0]
     assert light["distance"] == pytest.approx(0.05) and light["bits"] == pytest.approx(0.05)
-    bold = found["ML", 0.9, 1]
+    bold = found[None, 0.9, 1]
     assert bold["distance"] == pytest.approx(-0.05) and bold["bits"] == pytest.approx(0.1)
     assert light["room"] == pytest.approx(-0.25)
     assert (tmp_path / "new" / "out.png").stat().st_size > 5000
