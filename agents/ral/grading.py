@@ -70,22 +70,21 @@ def tables(data: str, results: dict[str, Any]) -> tuple[Table, Table]:
     reconstructed = results["autoencoder"]["frechet_distance"]
     whole = Table(
         title=f"{data}: {results['metric']}, lower is better",
-        caption=f"FD of reconstructed training images: {reconstructed:.1f}; bits of held-out images",
+        caption=f"FD of reconstructed training images: {reconstructed:.1f}; bits of held-out images; T: temperature",
     )
-    completed = Table(title=f"FD of completions of held-out images, n={GRADED}")
+    completed = Table(title=f"FD of completions of held-out images by the codes that are given, n={GRADED}")
     lengths = list(first["completions"])
     for view, columns in (
-        (whole, ["model", "FD", "to ML's", "bits per code", "to ML's"]),
-        (completed, ["model", *(f"{length} codes given" for length in lengths)]),
+        (whole, ["model", "T", "FD", "to ML's", "bits per code", "to ML's"]),
+        (completed, ["model", *lengths]),
     ):
         for column in columns:
             view.add_column(column, justify="left" if column == "model" else "right")
     for name, model in models.items():
-        tempered = {f"{names[name]} at temperature {t}": row for t, row in model["tempered"].items()}
-        for label, row in ({names[name]: model} | tempered).items():
+        for temperature, row in ({"1": model} | model["tempered"]).items():
             distance, bits = row["frechet_distance"], row["bits_per_code"]
             cells = [f"{distance:.1f}", f"{distance / first['frechet_distance'] - 1:+.1%}"]
             cells += [f"{bits:.4f}", f"{bits / first['bits_per_code'] - 1:+.1%}"]
-            whole.add_row(label, *cells)
+            whole.add_row(names[name] if row is model else "", temperature, *cells)
         completed.add_row(names[name], *(f"{model['completions'][length]:.1f}" for length in lengths))
     return whole, completed
