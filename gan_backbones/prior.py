@@ -139,7 +139,8 @@ class CodePrior(nn.Module):
     def nll(self, codes: Tensor, *, temperature: float = 1.0) -> Tensor:
         """Exact negative log likelihood of each code given all before it, in nats: ``(B, length) -> (B, length)``.
 
-        At another ``temperature`` than 1 it is that of the distribution which :meth:`sample` draws from there.
+        At another ``temperature`` than 1, which must be positive, it is that of the distribution which :meth:`sample`
+        draws from there.
         """
         return F.cross_entropy(self(codes).mT / temperature, codes, reduction="none")
 

@@ -37,7 +37,7 @@ def make_options(cls: type[_Options], options: Mapping[str, Any]) -> _Options:
 
     Raises ``UnknownOptionError``, with the known names, for one that it lacks.
     """
-    known = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+    known = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]  # any dataclass
     unknown = sorted(set(options) - set(known))
     if unknown:
         raise UnknownOptionError(f"got an unexpected keyword argument {unknown[0]!r}; known: {', '.join(known)}")

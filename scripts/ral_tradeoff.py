@@ -65,7 +65,7 @@ def main() -> None:
             if known is not point and (point.weight is not None or point != known):
                 raise ValueError(f"{folder}: another run has {label(point.weight)} with seed {point.seed}, too")
     settings: dict[float | None, dict[float, list[Point]]] = {}
-    for point in sorted(points.values(), key=lambda point: (point.weight or -1.0, *point[1:])):
+    for point in sorted(points.values(), key=lambda one: (one.weight is not None, one.weight or 0.0, *one[1:])):
         settings.setdefault(point.weight, {}).setdefault(point.temperature, []).append(point)
     Console().print(table(settings))
     if options.json is not None:
@@ -100,6 +100,7 @@ def read(folder: Path) -> list[Point]:
 
 
 def label(weight: float | None) -> str:
+    """Who stands behind a :attr:`Point.weight`, for people."""
     return "ML" if weight is None else f"RAL, weight {weight:g}"
 
 
