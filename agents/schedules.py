@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from agents.moves import Moves
 from gan_env import ActionCodec
-from gan_env.knobs import KNOBS
+from gan_env.knobs import KNOBS, NAMING_VALUES, RATE_KNOBS
 from gan_env.observation import columns_of
 
 Array = NDArray[np.float64]
@@ -30,12 +30,15 @@ Loshchilov & Hutter, arXiv 1608.03983, without restarts."""
 class Schedule:
     """Each knob of ``floors`` rises linearly from its floor to its peak, then falls to the floor again.
 
-    ``warm_up`` is the share of the budget that the rise takes; a floor is a share of the peak. Without ``peaks`` the
-    peak is where the knob started, which the observation's relative positions tell; with them it is the knob's own
-    value in ``peaks``, and the observation must show absolute positions.
+    ``warm_up`` is the share of the budget that the rise takes; a floor is a share of the peak.
 
-    Actions are ``continuous``: a factor of more than the codec's large move takes several decisions. ``names`` are
-    those of the observation's entries. A number out of range raises ``ValueError``.
+    With ``peaks`` the peak is the knob's own value there, and the codec's actions must name values: ``absolute`` sets
+    them, ``target`` takes several decisions for a factor of more than its large move; it has no other knobs. Without
+    them the peak is where the knob started, which the observation's relative positions tell, and actions are
+    ``continuous``.
+
+    ``names`` are those of the observation's entries. A number out of range, and another action type, raise
+    ``ValueError``.
     """
 
     def __init__(
@@ -53,23 +56,33 @@ class Schedule:
         if not (0 <= warm_up < 1 and all(0 < floor <= 1 for floor in floors.values())):
             raise ValueError(f"warm_up must lie in [0, 1) and floors in (0, 1], not {warm_up} and {dict(floors)}")
         self._shape, self._warm_up = SHAPES[shape], warm_up
-        self._floors = np.array(list(floors.values()))
-        self._moves = Moves(codec, tuple(floors), "a schedule")
+        self._codec = codec
         (self._budget,) = columns_of(names, ["budget_left"])
-        self._relative = peaks is None
-        self._positions = columns_of(names, [f"{knob}_{'absolute' if peaks else 'relative'}" for knob in floors])
-        self._low, self._width, self._peaks = np.array(
-            [
-                (KNOBS[knob].log_low, KNOBS[knob].log_high - KNOBS[knob].log_low, np.log10(peaks[knob]) if peaks else 0)
-                for knob in floors
-            ]
-        ).T
+        if peaks is None:
+            self._moves = Moves(codec, tuple(floors), "a schedule from where the knobs start")
+            self._positions = columns_of(names, [f"{knob}_relative" for knob in floors])
+            self._floors = np.array(list(floors.values()))
+            self._peaks = None
+            return
+        if codec.action_type not in NAMING_VALUES:
+            allowed = " or ".join(map(repr, NAMING_VALUES))
+            raise ValueError(f"a schedule with peaks needs action type {allowed}, not {codec.action_type!r}")
+        if not set(codec.knobs) == set(floors) == set(peaks):
+            raise ValueError(
+                f"a schedule names {', '.join(floors)}, with peaks of {', '.join(peaks)}; the knobs are "
+                f"{', '.join(codec.knobs)}"
+            )
+        self._floors = np.array([floors[knob] for knob in codec.knobs])
+        self._peaks = np.log10([peaks[knob] for knob in codec.knobs])
 
     @property
     def first_rates(self) -> tuple[float, float]:
         """What a schedule with peaks wants the two rates to be before the first update, within their bounds."""
-        wanted = self._peaks + np.log10(self.factor(np.zeros(1))[0])
-        lr_g, lr_d = 10 ** np.clip(wanted, self._low, self._low + self._width)[:2]
+        wanted = self._wanted(np.zeros(1))[0]
+        lr_g, lr_d = (
+            10 ** np.clip(wanted[self._codec.knobs.index(knob)], KNOBS[knob].log_low, KNOBS[knob].log_high)
+            for knob in RATE_KNOBS
+        )
         return float(lr_g), float(lr_d)
 
     def factor(self, progress: Array) -> Array:
@@ -87,8 +100,13 @@ class Schedule:
         deterministic: bool = False,
     ) -> tuple[NDArray[Any], Any]:
         seen = observation.astype(np.float64)
-        positions = seen[:, self._positions]
-        # As the observation scales them: decades from the start / 2, or [-1, 1] between the bounds.
-        present = 2 * positions if self._relative else self._low + (positions + 1) / 2 * self._width - self._peaks
-        wanted = np.log10(self.factor(1 - seen[:, self._budget]))
-        return self._moves.actions(wanted - present), state
+        progress = 1 - seen[:, self._budget]
+        if self._peaks is not None:
+            return self._codec.encode(self._wanted(progress)), state
+        present = 2 * seen[:, self._positions]  # as the observation scales them: decades from the start / 2
+        return self._moves.actions(np.log10(self.factor(progress)) - present), state
+
+    def _wanted(self, progress: Array) -> Array:
+        """log10 values ``(n, K)`` of the codec's knobs."""
+        assert self._peaks is not None
+        return self._peaks + np.log10(self.factor(progress))

@@ -29,7 +29,8 @@ class GanBalanceEnv(gym.Env[NDArray[np.float32], Any], EzPickle):
     `action_type="discrete"`: 0 keeps all knobs; for each knob a small move up, a small move down, a large move up and
     a large move down (factors 1.5 and 5). `"multidiscrete"`: such a choice for every knob at once. `"continuous"`:
     `Box(-1, 1, (K,))`, the logarithm of a factor per knob, 1 being the large move. `"absolute"`: the same box, but each
-    number is the knob itself, between its bounds on a logarithmic scale. Knobs: `lr_g`, `lr_d`, `fm_weight`, or those
+    number is the knob itself, between its bounds on a logarithmic scale. `"target"`: so, too, but a knob moves towards
+    the named value by the large factor at most. Knobs: `lr_g`, `lr_d`, `fm_weight`, or those
     named by `knobs=`; `constants=` holds others at a value.
 
     ## Observations

@@ -75,7 +75,7 @@ class EnvConfig:
     """Other ranges of starting rates than the suite's, the generator's and the discriminator's, held-out lists
     included, as ``((1e-4, 1e-3), (1e-4, 1e-3))``."""
     action_type: str = "discrete"
-    """``discrete``, ``multidiscrete``, ``continuous`` or ``absolute``."""
+    """``discrete``, ``multidiscrete``, ``continuous``, ``target`` or ``absolute``."""
     knobs: tuple[str, ...] = DEFAULT_KNOBS
     """What the agent may turn."""
     constants: tuple[tuple[str, float], ...] = ()

@@ -53,7 +53,9 @@ KNOBS: Mapping[str, Knob] = {
 DEFAULT_KNOBS = ("lr_g", "lr_d", "fm_weight")
 RATE_KNOBS = ("lr_g", "lr_d")
 
-ACTION_TYPES = ("discrete", "multidiscrete", "continuous", "absolute")
+ACTION_TYPES = ("discrete", "multidiscrete", "continuous", "target", "absolute")
+NAMING_VALUES = ("target", "absolute")
+"""Action types whose actions name the knobs' values, not changes of them; none of them keeps whatever there is."""
 DEFAULT_MOVES = (1.5, 5.0)
 
 
@@ -89,6 +91,8 @@ class ActionCodec:
 
     ``absolute``: ``Box(-1, 1, (K,))``: the knob itself, -1 its lower bound and 1 its upper one on a logarithmic scale,
     so that an open-loop schedule is a policy like any other.
+
+    ``target``: ``Box(-1, 1, (K,))``: the same scale, but the knob approaches the named value by a large move at most.
 
     Values stay within each knob's bounds.
     """
@@ -126,15 +130,17 @@ class ActionCodec:
 
     @property
     def noop(self) -> NDArray[np.generic]:
-        """The action that changes nothing. Raises ``ValueError`` for ``absolute``, which has none."""
-        if self.action_type == "absolute":
-            raise ValueError("action type 'absolute' names the knobs' values; no action keeps them whatever they are")
+        """The action that changes nothing. Raises ``ValueError`` for :data:`NAMING_VALUES`, which have none."""
+        if self.action_type in NAMING_VALUES:
+            raise ValueError(
+                f"action type {self.action_type!r} names the knobs' values; no action keeps them whatever they are"
+            )
         if self.action_type == "discrete":
             return np.array(0)
         return np.zeros(len(self.knobs), np.float32 if self.action_type == "continuous" else np.int64)
 
     def encode(self, log_values: NDArray[np.float64]) -> NDArray[np.float32]:
-        """The ``absolute`` actions ``(N, K)`` that set the knobs to these log10 values ``(N, K)``, within bounds."""
+        """The actions ``(N, K)`` of :data:`NAMING_VALUES` for these log10 values ``(N, K)``, within bounds."""
         positions = 2 * (log_values - self._low) / (self._high - self._low) - 1
         return np.clip(positions, -1, 1).astype(np.float32)
 
@@ -167,8 +173,10 @@ class ActionCodec:
             if not (np.abs(array) <= 1.0 + 1e-6).all():  # false for NaN, too
                 raise ValueError("actions must be finite and lie in [-1, 1]")
             position = array.astype(np.float64)
-            if self.action_type == "absolute":
-                new = self._low + (position + 1) / 2 * (self._high - self._low)
-            else:
+            if self.action_type == "continuous":
                 new = log_values + position * self._large
+            else:
+                new = self._low + (position + 1) / 2 * (self._high - self._low)
+                if self.action_type == "target":
+                    new = np.clip(new, log_values - self._large, log_values + self._large)
         return np.clip(new, self._low, self._high)

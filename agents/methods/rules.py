@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from agents.methods.method import FREE, PAIR_SHARE, Context, Method, Play, Prepared, playing
-from agents.methods.search import Space, search
-from agents.rules import FREE_MOVES, RULES, Gain, Rule
+from agents.methods.search import Found, Space, search
+from agents.rules import RULES, Gain, Rule
 from agents.schedules import SHAPES, Schedule
 from gan_env import EnvConfig
-from gan_env.knobs import RATE_KNOBS
+from gan_env.knobs import KNOBS, RATE_KNOBS
 
 Build = Callable[[EnvConfig, Mapping[str, Any]], Schedule]
 """Makes a schedule for an environment, from its numbers."""
@@ -27,8 +27,7 @@ has no R2."""
 
 def open_loop_config(context: Context, **options: Any) -> EnvConfig:
     """The environment of a schedule that names its rates: in the free table one decision reaches any of them."""
-    moves = {"moves": FREE_MOVES} if context.table == FREE else {}
-    return context.config(action_type="continuous", observation="absolute", **moves, **options)
+    return context.config(action_type="absolute" if context.table == FREE else "target", **options)
 
 
 def fixed_schedule(
@@ -125,10 +124,17 @@ def constant(config: EnvConfig, values: Mapping[str, Any]) -> Schedule:
 
 
 def schedule(config: EnvConfig, values: Mapping[str, Any]) -> Schedule:
-    """The schedule at a point of :func:`schedule_space`."""
-    floors = {knob: values[f"floor_{knob[3:]}"] for knob in RATE_KNOBS}
-    options = {"floors": floors, "warm_up": values["warm_up"], "peaks": {knob: values[knob] for knob in RATE_KNOBS}}
+    """The schedule at a point of :func:`schedule_space`; knobs beside the rates stay at their defaults."""
+    peaks = {knob: values.get(knob, KNOBS[knob].default) for knob in config.knobs}
+    floors = {knob: values[f"floor_{knob[3:]}"] if knob in RATE_KNOBS else 1.0 for knob in config.knobs}
+    options = {"floors": floors, "warm_up": values["warm_up"], "peaks": peaks}
     return Schedule(config.observer().names, config.codec(), values["shape"], **options)
+
+
+def find_schedule(context: Context, budget: int) -> Found:
+    """The best of :func:`schedule_space` that ``budget`` GAN updates find."""
+    config = open_loop_config(context)
+    return search(context, budget, config, schedule_space(context), lambda values: schedule(config, values))
 
 
 def _schedule_of(rule: Rule) -> Build:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
 from agents.evaluation import Evaluator, finals
-from agents.methods.method import ROWS, SEED_STRIDE, Context, started
+from agents.methods.method import ROWS, SEED_STRIDE, VALIDATION_SHARE, Context, started, updates_of
 from agents.predictors import Predictor
 from agents.rules import Gain
 from agents.statistics import interquartile_mean
@@ -40,12 +41,17 @@ class Plan:
     def of(cls, context: Context, budget: int) -> Plan:
         """Raises ``ValueError`` for a budget of less than two trials and one look."""
         looks = context.validations(LOOKS, budget)
-        validation = looks * sum(one.decisions * one.updates_per_step for one in context.validation)
-        episodes = int((budget - validation) / context.episode)
+        episodes = int((budget - looks * updates_of(context.validation)) / context.episode)
         trials = min(TRIALS, max(2, episodes // _FEWEST_INSTANCES))
         if episodes < trials:
             raise ValueError(f"a budget of {budget} GAN updates is too small for a search on suite {context.suite!r}")
         return cls(trials, episodes // trials, min(looks, trials))
+
+
+def smallest_budget(context: Context) -> int:
+    """GAN updates that a search takes at least."""
+    validation = updates_of(context.validation)
+    return math.ceil(max(validation / VALIDATION_SHARE, validation + 2 * context.episode))
 
 
 @dataclass(frozen=True)

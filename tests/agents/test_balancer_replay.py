@@ -14,7 +14,7 @@ from agents.presets import ALGORITHMS, get_preset
 from agents.sb3 import build_model, make_training_env
 from gan_env import EnvConfig, core
 from gan_env.core import BalanceCore
-from gan_env.knobs import RATE_KNOBS
+from gan_env.knobs import ACTION_TYPES, RATE_KNOBS
 from tests.agents.deployed import WIDE, adopted, varied
 
 DECISIONS, UPDATES = 15, 10
@@ -70,7 +70,7 @@ def compare(core, policy, instance):
 
 
 @pytest.mark.parametrize("groups", ["default", "absolute"])
-@pytest.mark.parametrize("action_type", ["discrete", "multidiscrete", "continuous", "absolute"])
+@pytest.mark.parametrize("action_type", ACTION_TYPES)
 def test_an_episode_is_replayed_by_hand(exact_core, action_type, groups):
     config = EnvConfig(**SMALL, action_type=action_type, observation=groups)
     policy = varied(action_type=action_type, groups=config.groups, decisions=DECISIONS, moves=config.moves)

@@ -21,7 +21,7 @@ from gan_env.spaces import action_space
 
 OPTIONS = {"suite": "ring", "updates_per_step": 2, "decisions": 8}
 NAMES = ("real_accuracy", "fake_accuracy", "budget_left", "lr_g_relative", "lr_d_relative")
-CODEC = ActionCodec("continuous", ("lr_g", "lr_d"))
+CODEC, TARGETS = (ActionCodec(action_type, ("lr_g", "lr_d")) for action_type in ("continuous", "target"))
 HALF_DECADES = 2 / math.log10(CODEC.moves[1])  # large moves per unit of a relative position
 
 
@@ -98,16 +98,18 @@ def test_cosine_at_its_marks():
         ({"warm_up": 1.0}, "warm_up"),
         ({"shape": "square"}, "unknown shape 'square' of a schedule; known: constant, linear, cosine"),
         ({"floors": {"fm_weight": 0.5}}, "'fm_weight'.*not among the knobs lr_g, lr_d"),
-        ({"peaks": {"lr_g": 1e-3}}, "does not show 'lr_g_absolute'"),
+        ({"peaks": {"lr_g": 1e-3}}, "with peaks needs action type 'target' or 'absolute', not 'continuous'"),
+        ({"codec": TARGETS}, "needs action type 'continuous', not 'target'"),
+        ({"codec": TARGETS, "peaks": {"lr_g": 1e-3}}, "names lr_g, with peaks of lr_g; the knobs are lr_g, lr_d"),
     ],
 )
 def test_schedules_that_make_no_sense_are_told(changes, message):
     with pytest.raises(ValueError, match=message):
-        Schedule(NAMES, CODEC, **{"shape": "cosine", "floors": {"lr_g": 0.1}} | changes)
+        Schedule(NAMES, **{"codec": CODEC, "shape": "cosine", "floors": {"lr_g": 0.1}} | changes)
 
 
 def test_a_schedule_with_peaks_approaches_them_from_any_start_by_moves_within_the_bounds():
-    config = EnvConfig(**OPTIONS, knobs=("lr_g", "lr_d"), action_type="continuous", observation="absolute")
+    config = EnvConfig(**OPTIONS, knobs=("lr_d", "lr_g"), action_type="target")
     peaks = {"lr_g": 3e-3, "lr_d": 1e-3}
     schedule = Schedule(
         config.observer().names, config.codec(), "linear", floors=dict.fromkeys(peaks, 0.5), peaks=peaks
@@ -116,13 +118,13 @@ def test_a_schedule_with_peaks_approaches_them_from_any_start_by_moves_within_th
     evaluator = Evaluator(config, 2)
     instances = with_rates(evaluator.suite.instances("test")[:2], 2e-5, 2e-3)
     for record in evaluator.evaluate(schedule, instances):
-        path, position = [], np.log10([2e-5, 2e-3])
+        path, position = [], np.log10([2e-3, 2e-5])
         for decision in range(8):
-            wanted = np.log10([3e-3, 1e-3]) + math.log10(0.5 + 0.5 * (1 - decision / 8))
+            wanted = np.log10([1e-3, 3e-3]) + math.log10(0.5 + 0.5 * (1 - decision / 8))
             position = position + np.clip(wanted - position, -math.log10(5), math.log10(5))
             path.append(position)
         np.testing.assert_allclose(record.log10_knobs, path, atol=1e-5)
-        assert record.log10_knobs[0][0] == pytest.approx(math.log10(1e-4)), "the first move is as large as it may be"
+        assert record.log10_knobs[0][1] == pytest.approx(math.log10(1e-4)), "the first move is as large as it may be"
     evaluator.close()
 
 

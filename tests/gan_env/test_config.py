@@ -16,7 +16,10 @@ BAD_VALUES = [
     ({"cache_dir": 3}, "cache_dir must be a path, not 3"),
     ({"batch_size": 10**30}, "batch_size must be 1,000,000,000 at most"),
     ({"reward": "quality=1e308"}, "unknown reward .quality=1e308.; presets"),
-    ({"action_type": "absolut"}, "unknown action type 'absolut'; known: discrete, multidiscrete, continuous, absolute"),
+    (
+        {"action_type": "absolut"},
+        "unknown action type 'absolut'; known: discrete, multidiscrete, continuous, target, absolute",
+    ),
     ({"knobs": ("lr_g", "lr_d", "momentum")}, "unknown knob 'momentum'; known: lr_g, lr_d, fm_weight"),
     ({"knobs": ("lr_g",)}, "lr_d is missing"),
     ({"knobs": 3}, "knobs must be names .*lr_g, lr_d, fm_weight"),

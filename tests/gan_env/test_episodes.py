@@ -9,7 +9,7 @@ import torch
 
 from gan_env import GanInstance
 from gan_env.core import COLLAPSE_REACHED, COLLAPSE_SHARE, COLLAPSE_STEPS
-from gan_env.knobs import DEFAULT_KNOBS, KNOBS
+from gan_env.knobs import DEFAULT_KNOBS, KNOBS, NAMING_VALUES
 from tests.gan_env.environments import draw, every_action_type, every_id, pinned, play, poison
 
 
@@ -184,7 +184,7 @@ def test_the_budget_ends_the_episode_and_is_seen_coming(make_env, env_id, action
     env.reset(options={"instance": pinned(env, lr_g=1e-4, lr_d=1e-4)})
     left = env.core.observer.names.index("budget_left")
     codec = env.core.codec
-    calm = codec.encode(np.full((1, WIDTH), -4.0))[0] if action_type == "absolute" else codec.noop
+    calm = codec.encode(np.full((1, WIDTH), -4.0))[0] if action_type in NAMING_VALUES else codec.noop
     steps = [env.step(calm) for _ in range(4)]
     assert [step[0][left] for step in steps] == [0.75, 0.5, 0.25, 0.0]
     assert [step[2:4] for step in steps] == [(False, False)] * 3 + [(True, False)]

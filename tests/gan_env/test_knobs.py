@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gan_env.knobs import ACTION_TYPES, DEFAULT_KNOBS, KNOBS, ActionCodec, parse_knobs
+from gan_env.knobs import ACTION_TYPES, DEFAULT_KNOBS, KNOBS, NAMING_VALUES, ActionCodec, parse_knobs
 from gan_env.spaces import action_space
 
 MOVES = (1.5, 5.0)
@@ -70,6 +70,17 @@ def test_a_continuous_action_is_undone_by_its_opposite(share, action):
     np.testing.assert_allclose(CONTINUOUS.apply(there, -np.float32([action])), start, atol=1e-12)
 
 
+@given(shares, shares)
+def test_a_target_is_approached_by_large_moves_and_kept(share, aim):
+    codec, large = ActionCodec("target", DEFAULT_KNOBS, MOVES), math.log10(MOVES[1])
+    values, wanted = place(share), place(aim)
+    for _ in range(20):
+        left = np.abs(wanted - values)
+        values = codec.apply(values, codec.encode(wanted))
+        np.testing.assert_allclose(np.abs(wanted - values), np.maximum(left - large, 0), atol=1e-6)
+    np.testing.assert_allclose(values, wanted, atol=1e-6)
+
+
 @given(shares, st.lists(st.integers(0, 4 * WIDTH), max_size=12), st.lists(vectors, max_size=12))
 def test_knobs_stay_within_their_bounds(share, moves, actions):
     values = place(share)
@@ -109,7 +120,7 @@ def test_every_sampled_action_is_accepted_and_the_noop_keeps(action_type, knobs)
     values = np.zeros((1, len(knobs))) - 2.0
     for _ in range(50):
         codec.apply(values, space.sample()[None])
-    noop = codec.encode(values)[0] if action_type == "absolute" else codec.noop
+    noop = codec.encode(values)[0] if action_type in NAMING_VALUES else codec.noop
     assert space.contains(noop if noop.ndim else int(noop))
     np.testing.assert_allclose(codec.apply(values, noop[None]), values, atol=1e-6)
 
