@@ -27,10 +27,12 @@ class Algorithm:
     """Action types that it accepts; the first is its default."""
     policy: str = "MlpPolicy"
     """Name of the policy class, as Stable-Baselines3 knows it."""
+    taught: bool = False
+    """Whether the policy begins as the best schedule that a search finds (:mod:`agents.imitation`)."""
 
 
-_BOX = ("continuous", "absolute")
-_EITHER = ("discrete", "multidiscrete", "continuous", "absolute")
+_BOX = ("continuous", "target", "absolute")
+_EITHER = ("discrete", "multidiscrete", *_BOX)
 
 # Left out: MaskablePPO, as no action is ever forbidden here; ARS, which plays single episodes and so leaves all but one
 # GAN of a population unused.
@@ -38,6 +40,7 @@ ALGORITHMS: Mapping[str, Algorithm] = {
     "dqn": Algorithm(DQN, ("discrete",)),
     "ppo": Algorithm(PPO, _EITHER),
     "a2c": Algorithm(A2C, _EITHER),
+    "taught_ppo": Algorithm(PPO, ("target",), taught=True),
     "crossq": Algorithm(CrossQ, _BOX),
     "ddpg": Algorithm(DDPG, _BOX),
     "qrdqn": Algorithm(QRDQN, ("discrete",)),
@@ -47,7 +50,7 @@ ALGORITHMS: Mapping[str, Algorithm] = {
     "tqc": Algorithm(TQC, _BOX),
     "trpo": Algorithm(TRPO, _EITHER),
 }
-"""Classes of Stable-Baselines3 and sb3-contrib by their names in lower case."""
+"""Classes of Stable-Baselines3 and sb3-contrib by their names in lower case, and what is made of them here."""
 
 
 @dataclass(frozen=True)
@@ -114,11 +117,27 @@ def _ppo(**changes: Any) -> Mapping[str, Any]:
     } | changes
 
 
+def _taught(**changes: Any) -> Mapping[str, Any]:
+    """Whole episodes, so that what a schedule is worth at its end counts, and exploration about what it does."""
+    return {
+        "learning_rate": "lin_1e-3",
+        "n_steps": 25,
+        "batch_size": 400,
+        "n_epochs": 10,
+        "gamma": 0.99,
+        "gae_lambda": 0.95,
+        "ent_coef": 0.0,
+        "policy_kwargs": {**_NETWORK, "log_std_init": -2.0},
+    } | changes
+
+
 PRESETS: Mapping[tuple[str, str], Preset] = {
     ("dqn", "ring"): Preset(64_000, 64, 4, _ENV, _dqn(**_LONG)),
     ("ppo", "ring"): Preset(28_288, 64, 4, _ENV, _ppo(n_steps=13, batch_size=208, learning_rate=1e-3)),
+    ("taught_ppo", "ring"): Preset(28_800, 64, 4, _ENV, _taught()),
     ("dqn", "faces"): Preset(16_000, 32, 3, _ENV, _dqn()),
     ("ppo", "faces"): Preset(28_800, 32, 3, _ENV, _ppo(learning_rate="lin_7e-4")),
+    ("taught_ppo", "faces"): Preset(28_800, 32, 3, _ENV, _taught(n_steps=30, batch_size=240)),
     ("dqn", "varied"): Preset(69_120, 96, 3, _ELSEWHERE, _dqn(**_LONG)),
     ("ppo", "varied"): Preset(69_120, 96, 3, _ELSEWHERE, _ppo(learning_rate="lin_7e-4", batch_size=240)),
 }

@@ -16,8 +16,10 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from agents.checkpoint import Checkpoint, Checkpoints, fingerprints
 from agents.evaluation import Evaluator
+from agents.imitation import imitate, watch
 from agents.interruption import Interruption
 from agents.learner_state import ResumeLearning, learner_state
+from agents.predictors import Predictor
 from agents.restoring import Each, MisfitError, require_like
 from agents.sb3 import ChooseByValidation, build_model, make_training_env
 from agents.tree_file import Tree
@@ -78,12 +80,31 @@ class PolicyTraining:
         self.updates = 0
         """GAN updates made so far, in training and validation."""
         self._decisions = suite.tasks[0].decisions
+        self._episode = round(sum(task.decisions for task in suite.tasks) / len(suite.tasks))
 
     @property
     def stride(self) -> int:
         """Environment steps between two moments at which training can end."""
         rollout = self.model.n_steps if isinstance(self.model, OnPolicyAlgorithm) else 1
         return self.env.num_envs * rollout
+
+    def imitate(self, teacher: Predictor, on_update: Callable[[int], None] | None = None) -> None:
+        """Let the policy begin as ``teacher``, which takes the same observations and actions, from one episode of it in
+        each environment; ``on_update`` is told the GAN updates."""
+        assert isinstance(self.model, OnPolicyAlgorithm)
+
+        def count() -> None:
+            made = round(self.updates_per_step * self.env.num_envs)
+            self.updates += made
+            if on_update is not None:
+                on_update(made)
+
+        imitate(self.model, watch(self.model, teacher, self._episode, count))
+
+    @property
+    def lesson_updates(self) -> int:
+        """GAN updates of :meth:`imitate`."""
+        return self._episode * round(self.updates_per_step * self.env.num_envs)
 
     def settings(self, total_timesteps: int, validations: int) -> dict[str, Any]:
         """What a checkpoint of :meth:`learn` must agree with, for :class:`~agents.checkpoint.Checkpoints`."""

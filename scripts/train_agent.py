@@ -35,6 +35,7 @@ from agents.resuming import CONFIG, EVALUATION, folder_of, going_on, parse_optio
 from agents.run_folder import RunFolder, provenance
 from agents.sb3 import check_action_type
 from agents.statistics import Summary, summarise
+from agents.teaching import teach
 from agents.training import PolicyTraining
 from gan_backbones.threads import available_cores
 from gan_env import ActionCodec, EnvConfig, GanInstance, get_suite
@@ -69,7 +70,7 @@ class Options:
     device: str = "cpu"
     """Where the GANs train: cpu, cuda or cuda:INDEX."""
     action_type: str | None = None
-    """discrete, multidiscrete, continuous or absolute; by default what the algorithm takes."""
+    """discrete, multidiscrete, continuous, target or absolute; by default what the algorithm takes."""
     knobs: str | None = None
     """What the agent turns, e.g. lr_g,lr_d,fm_weight."""
     reward: str | None = None
@@ -186,6 +187,10 @@ def learn_and_grade(
     """From ``saved`` to the end, :data:`EVALUATION` being the last file that is written."""
     started = time.monotonic()
     total_timesteps, validations = (checkpoints.settings[name] for name in ("timesteps", "validations"))
+    if ALGORITHMS[options.algo].taught and saved is None:
+        # The search stays on this machine, whatever a cluster has; broken off, it begins anew and gives the same.
+        workers = training.evaluator.config.workers if options.cluster is None else available_cores()
+        teach(training, total_timesteps, options.seed, workers, console, options.progress, interruption.check)
     writer = SummaryWriter(str(folder.path))
     trials = training.learn(
         total_timesteps,

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from agents.checkpoint import Checkpoints, naming
-from agents.methods.method import SEED_STRIDE, Context, Method, Prepared, playing, started, updates_of
-from agents.methods.rules import Start, find_start
+from agents.methods.method import FREE, SEED_STRIDE, Context, Method, Prepared, playing, started, updates_of
+from agents.methods.rules import Start, find_schedule, find_start, open_loop_config, schedule
 from agents.presets import ALGORITHMS, get_preset
 from agents.sb3 import check_action_type
 from agents.training import PolicyTraining
 from gan_env import EnvConfig
 from gan_env.knobs import DEFAULT_MOVES, KNOBS, RATE_KNOBS
 
+TEACHER_SHARE = 0.5
+"""Share of the budget that goes into the search for the schedule as which a taught policy begins."""
 VARIABLE = ("action_type", "constants", "history", "knobs", "moves", "observation", "reward")
 """Options of the environment that a variant may change."""
 START_FACTOR = DEFAULT_MOVES[1]
@@ -27,18 +30,20 @@ def learned_method(algorithm: str, description: str, changes: Mapping[str, Any] 
 
     Raises ``ValueError`` for changes that no environment takes.
     """
+    taught = ALGORITHMS[algorithm].taught
     options = {"action_type": ALGORITHMS[algorithm].action_types[0]} | dict(changes or {})
     check_action_type(algorithm, EnvConfig(suite="ring", **options).action_type)
 
     def prepare(context: Context) -> Prepared:
         preset = get_preset(algorithm, context.suite)
-        start = find_start(context)
+        lesson = _find_lesson(context) if taught else None
+        start = find_start(context) if lesson is None else lesson.start
         config = context.config(**(dict(preset.env) | _near(start) | options))
         training = PolicyTraining(
             algorithm, config, preset.num_envs, SEED_STRIDE * context.seed, dict(preset.algorithm)
         )
         training.validation = started(training.validation, start.rates)
-        left = context.budget - start.updates
+        left = context.budget - start.updates - (training.lesson_updates if lesson else 0)
         validations = context.validations(preset.validations, left)
         steps = _steps_within(left - validations * updates_of(training.validation), training, context)
         checkpoints = saved = None
@@ -46,6 +51,8 @@ def learned_method(algorithm: str, description: str, changes: Mapping[str, Any] 
             checkpoints = Checkpoints(context.checkpoints, training.settings(steps, validations))
             saved = checkpoints.load(lambda problem: print(problem, file=sys.stderr))
         try:
+            if lesson is not None and saved is None:
+                training.imitate(schedule(config, lesson.values), context.on_step)
             with naming(saved):
                 trials = training.learn(
                     steps,
@@ -62,11 +69,29 @@ def learned_method(algorithm: str, description: str, changes: Mapping[str, Any] 
             config,
             playing(config, training.model, start.rates),
             start.updates + training.updates,
-            {"timesteps": steps, "chosen_at": chosen.timesteps} | start.notes,
+            {"timesteps": steps, "chosen_at": chosen.timesteps}
+            | start.notes
+            | ({"teacher": lesson.values} if lesson else {}),
             tuple((start.updates + trial.updates, trial.iqm) for trial in trials),
         )
 
     return Method("learned", description, prepare, tuned=True)
+
+
+@dataclass(frozen=True)
+class _Lesson:
+    """A schedule to begin as, and where the episodes of its table begin."""
+
+    values: Mapping[str, Any]
+    start: Start
+
+
+def _find_lesson(context: Context) -> _Lesson:
+    found = find_schedule(context, int(TEACHER_SHARE * context.budget))
+    rates = None
+    if context.table == FREE:
+        rates = schedule(open_loop_config(context), found.values).first_rates
+    return _Lesson(found.values, Start(rates, found.updates))
 
 
 def _near(start: Start) -> dict[str, Any]:

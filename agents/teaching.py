@@ -1,0 +1,55 @@
+"""The teacher of a taught policy: the best schedule that a search finds."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+from rich.console import Console
+from tqdm import tqdm
+
+from agents.methods import RESCUE, Context
+from agents.methods.rules import find_schedule, schedule
+from agents.methods.search import smallest_budget
+from agents.training import PolicyTraining
+
+
+def teach(
+    training: PolicyTraining,
+    total_timesteps: int,
+    seed: int,
+    workers: int | None,
+    console: Console,
+    progress: bool,
+    check: Callable[[], None],
+) -> None:
+    """Search a schedule by as many GAN updates as ``total_timesteps`` take, and let the policy begin as it.
+
+    The search runs in ``workers`` processes; ``check`` is called after every step of it.
+    """
+    config = training.evaluator.config
+    problem = {
+        name: value for name, value in dataclasses.asdict(config).items() if name not in ("suite", "action_type")
+    }
+    context = Context(config.suite, RESCUE, seed, 0, problem | {"workers": workers})
+    budget = max(smallest_budget(context), round(total_timesteps * training.updates_per_step))
+    with tqdm(
+        total=budget + training.lesson_updates,
+        unit="update",
+        unit_scale=True,
+        desc="searching a teacher",
+        disable=None if progress else True,
+        dynamic_ncols=True,
+        leave=False,
+    ) as bar:
+
+        def on_step(updates: int) -> None:
+            bar.update(updates)
+            check()
+
+        found = find_schedule(dataclasses.replace(context, on_step=on_step), budget)
+        training.imitate(schedule(config, found.values), on_step)
+    values = (f"{name} {one:.3g}" if isinstance(one, float) else str(one) for name, one in found.values.items())
+    console.print(
+        f"begins as a schedule: {', '.join(values)} (validation IQM {found.curve[-1][1]:.3g})", highlight=False
+    )

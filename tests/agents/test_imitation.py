@@ -1,0 +1,91 @@
+"""Policies that begin as a teacher."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from stable_baselines3 import PPO
+from stable_baselines3.common.vec_env import DummyVecEnv
+
+from agents.imitation import imitate, watch
+
+DECISIONS = 4
+GAMMA = 0.9
+REWARDS = (1.0, 0.0, 2.0, -1.0)
+RETURNS = (1 + 0.81 * 2 - 0.729, 0.9 * 2 - 0.81, 2 - 0.9, -1.0)
+"""Of :data:`REWARDS` at :data:`GAMMA`, from each decision to the end."""
+
+
+class Clock(gym.Env):
+    """Shows the share of the time that is left, and noise; its rewards do not depend on what is done."""
+
+    observation_space = gym.spaces.Box(-5, 5, (2,))
+    action_space = gym.spaces.Box(-1, 1, (2,))
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.time, self.tried = 0, []
+        return self._see(), {}
+
+    def step(self, action):
+        self.tried.append(action)
+        reward = REWARDS[self.time]
+        self.time += 1
+        return self._see(), reward, self.time == DECISIONS, False, {}
+
+    def _see(self):
+        return np.float32([1 - self.time / DECISIONS, self.np_random.normal()])
+
+
+class Teacher:
+    """Opposite actions that move in a line with the time."""
+
+    def predict(self, observation, state=None, episode_start=None, deterministic=False):
+        action = observation[:, 0] - 0.4
+        return np.stack([action, -action], axis=1).astype(np.float32), state
+
+
+def make_model(seed=0, log_std=-2.0, envs=3):
+    env = DummyVecEnv([Clock for _ in range(envs)])
+    return PPO("MlpPolicy", env, gamma=GAMMA, seed=seed, device="cpu", policy_kwargs={"log_std_init": log_std})
+
+
+def test_a_lesson_holds_what_the_teacher_did_and_what_that_was_worth():
+    told = []
+    lesson = watch(make_model(), Teacher(), DECISIONS + 1, lambda: told.append(1))
+    assert len(told) == DECISIONS + 1 and len(lesson.observations) == 3 * (DECISIONS + 1)
+    np.testing.assert_allclose(lesson.returns[: 3 * DECISIONS], np.repeat(RETURNS, 3), rtol=1e-6)
+    assert np.isnan(lesson.returns[3 * DECISIONS :]).all(), "the end of the second episode was not seen"
+    np.testing.assert_array_equal(lesson.actions, Teacher().predict(lesson.observations)[0])
+
+
+@pytest.mark.parametrize("log_std", [-3.0, -1.0])
+def test_a_teacher_is_tried_with_the_exploration_of_the_policy(log_std):
+    model = make_model(log_std=log_std, envs=300)
+    watch(model, Teacher(), 2, lambda: None)
+    tried = np.array([env.tried for env in model.get_env().envs])
+    off = tried[:, 1] - [0.35, -0.35]
+    assert off.std() == pytest.approx(np.exp(log_std), rel=0.1) and abs(off.mean()) < 0.2 * np.exp(log_std)
+
+
+def test_the_policy_does_what_the_teacher_did_and_knows_its_worth():
+    model = make_model(envs=64)
+    before = model.policy.log_std.clone()
+    imitate(model, watch(model, Teacher(), DECISIONS, lambda: None))
+    observations = np.float32([[1 - time / DECISIONS, 0.3] for time in range(DECISIONS)])
+    actions, _ = model.predict(observations, deterministic=True)
+    np.testing.assert_allclose(actions, Teacher().predict(observations)[0], atol=0.03)
+    values = model.policy.predict_values(torch.as_tensor(observations))[:, 0].detach().numpy()
+    np.testing.assert_allclose(values, RETURNS, atol=0.15)
+    assert torch.equal(model.policy.log_std, before)
+
+
+def test_the_seed_decides_the_lesson():
+    policies = []
+    for seed in (1, 1, 2):
+        model = make_model(seed)
+        imitate(model, watch(model, Teacher(), DECISIONS, lambda: None))
+        policies.append(model.policy.state_dict())
+    one, same, other = policies
+    assert all(torch.equal(one[name], same[name]) for name in one)
+    assert any(not torch.equal(one[name], other[name]) for name in one)
