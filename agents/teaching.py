@@ -13,6 +13,9 @@ from agents.methods.rules import find_schedule, schedule
 from agents.methods.search import smallest_budget
 from agents.training import PolicyTraining
 
+SEARCH = 0.5
+"""GAN updates of the search for each of training."""
+
 
 def teach(
     training: PolicyTraining,
@@ -23,7 +26,7 @@ def teach(
     progress: bool,
     check: Callable[[], None],
 ) -> None:
-    """Search a schedule by as many GAN updates as ``total_timesteps`` take, and let the policy begin as it.
+    """Search a schedule by half as many GAN updates as ``total_timesteps`` take, and let the policy begin as it.
 
     The search runs in ``workers`` processes; ``check`` is called after every step of it.
     """
@@ -32,7 +35,7 @@ def teach(
         name: value for name, value in dataclasses.asdict(config).items() if name not in ("suite", "action_type")
     }
     context = Context(config.suite, RESCUE, seed, 0, problem | {"workers": workers})
-    budget = max(smallest_budget(context), round(total_timesteps * training.updates_per_step))
+    budget = max(smallest_budget(context), round(SEARCH * total_timesteps * training.updates_per_step))
     with tqdm(
         total=budget + training.lesson_updates,
         unit="update",
