@@ -19,7 +19,7 @@ from PIL import Image
 
 from agents.evaluation import EpisodeRecord, metric_of
 from agents.methods import Context, find_method
-from gan_backbones.files import read_json, write_atomically
+from gan_backbones.files import parse_json, read_json, write_atomically
 from gan_env.core import BalanceCore
 from gan_env.mixed import MixedCore
 from gan_env.render import draw_row
@@ -135,10 +135,22 @@ def _run_cell(run: Path, cell: Cell, context: Context) -> None:
 
 
 def tidy_results(run: Path) -> list[dict[str, Any]]:
-    """One row for each finished cell and test instance. Raises ``ValueError`` for a folder that is no cell."""
-    results = []
+    """One row for each finished cell and test instance.
+
+    A cell without its ``records.json``, which are many times larger, keeps the rows that ``results.jsonl`` has: so a
+    comparison can be put away and gone on with. Raises ``ValueError`` for a folder that is no cell, and for one whose
+    rows are nowhere.
+    """
+    results, before = [], _rows_so_far(run)
     for path in sorted((run / "cells").glob("*/*/[0-9]*/cell.json")):
-        about, content = (read_json(path.parent / name) for name in ("cell.json", "records.json"))
+        about = read_json(path)
+        if not path.with_name("records.json").is_file():
+            kept = before.get(path.parent.parts[-3:], [])
+            if not kept:
+                raise ValueError(f"{path.parent} has no records.json, and results.jsonl has no rows of it; remove it")
+            results += kept
+            continue
+        content = read_json(path.with_name("records.json"))
         try:
             common = {name: about[name] for name in ("suite", "table", "method", "kind", "seed")}
             cost = {name: about[name] for name in ("updates", "seconds")}
@@ -146,6 +158,20 @@ def tidy_results(run: Path) -> list[dict[str, Any]]:
         except (KeyError, TypeError):
             raise ValueError(f"{path.parent} is not a cell of compare.py; remove it") from None
     return results
+
+
+def _rows_so_far(run: Path) -> dict[tuple[str, ...], list[dict[str, Any]]]:
+    """The rows of ``results.jsonl`` by table, method and seed, these as texts."""
+    path = run / "results.jsonl"
+    rows: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    if path.is_file():
+        for line in path.read_text().splitlines():
+            row = parse_json(line)
+            try:
+                rows.setdefault((row["table"], row["method"], str(row["seed"])), []).append(row)
+            except (KeyError, TypeError):
+                raise ValueError(f"{path} is not what compare.py writes; remove it") from None
+    return rows
 
 
 def clear_unfinished(run: Path) -> None:

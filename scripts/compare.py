@@ -76,7 +76,7 @@ class Options:
     """Suite whose test instances are played; train_agent.py --list names all."""
     table: str = "rescue"
     """rescue, free, or both with a comma."""
-    methods: str = "noop,random,oracle,cosine,best_static,best_schedule,ada,gap_aware,apfl,pbt,dqn,ppo"
+    methods: str = "noop,random,oracle,cosine,best_static,best_schedule,ada,gap_aware,apfl,pbt,dqn,ppo,taught_ppo"
     """Methods with commas, --list names all; a learned one with another environment is NAME[OPTION=VALUE;...]."""
     seeds: int = 10
     """Cells of each method that depends on its seed: seeds 0 to this one less 1."""

@@ -128,3 +128,21 @@ def test_the_tidy_file_has_a_line_for_each_cell_and_instance(context, tmp_path):
         *("suite", "table", "method", "kind", "seed", "instance", "data"),
         *("final", "failed", "final_proxy", "episode_return", "updates", "seconds"),
     }
+
+
+def test_a_comparison_that_was_put_away_keeps_its_rows(context, tmp_path):
+    for seed in (0, 1):
+        run_cell(tmp_path, Cell("rescue", "random", (seed,)), dataclasses.replace(context, seed=seed))
+    write_results(tmp_path)
+    before = (tmp_path / "results.jsonl").read_bytes()
+    (cell_folder(tmp_path, "rescue", "random", 0) / "records.json").unlink()
+    write_results(tmp_path)
+    assert (tmp_path / "results.jsonl").read_bytes() == before
+    assert missing_cells(tmp_path, ["rescue"], ["random"], range(3)) == [Cell("rescue", "random", (2,))]
+
+    (tmp_path / "results.jsonl").write_text('{"final": 1}\n')
+    with pytest.raises(ValueError, match=r"results\.jsonl is not what compare\.py writes; remove it"):
+        write_results(tmp_path)
+    (tmp_path / "results.jsonl").unlink()
+    with pytest.raises(ValueError, match=r"0 has no records\.json, and results\.jsonl has no rows of it; remove it"):
+        write_results(tmp_path)
