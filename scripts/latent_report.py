@@ -53,6 +53,9 @@ class Options:
     """Channels of the GAN next to the image; not with --quick."""
     extractor: str = "efficientnet-lite0@64/6"
     """Network whose features the distances compare, as for evaluate.py."""
+    neighbours: str = "efficientnet-lite0@32/11"
+    """Network for precision, recall, density and coverage: one that sees no texture, by which every image of a small
+    GAN is far from every real one."""
     seed: int = 0
     """Seed of everything."""
     device: str = "cpu"
@@ -73,7 +76,9 @@ def report(options: Options) -> None:
     check_device(options.device)
     torch.set_num_threads(1)  # the parts that compute have threads of their own
     name = join_data_dir(options.data, options.data_dir) or options.data
-    extractor = make_extractor(options.extractor).to(options.device)
+    extractor, neighbours = (
+        make_extractor(name).to(options.device) for name in (options.extractor, options.neighbours)
+    )
     kind = options.data.partition(":")[0]
     default = Path("runs") / f"latent-{kind}-{options.seed}-{datetime.now():%Y%m%d-%H%M%S}"
     console = Console(soft_wrap=False, markup=False)
@@ -96,6 +101,7 @@ def report(options: Options) -> None:
         data,
         name,
         extractor,
+        neighbours,
         options.seed,
         options.device,
         options.cache_dir,

@@ -111,6 +111,9 @@ class Lab:
     data: DataSet
     data_name: str
     extractor: Any
+    """Of the features that Frechet distances compare."""
+    neighbours: Any
+    """Of those among which precision, recall, density and coverage look for neighbours."""
     seed: int
     device: str
     cache_dir: Path | None
@@ -191,15 +194,20 @@ class Lab:
 
     def measure(self, images: Tensor, data: DataSet | None = None) -> dict[str, float]:
         """:data:`MEASURES` of images in [-1, 1] against as many real ones as there are, up to twice their number."""
-        subject = Subject(
-            to_bytes(images),
-            self.data if data is None else data,
-            self.extractor,
-            real_count=2 * self.settings.samples,
-            cache_dir=self.cache_dir,
-            progress=False,
-        )
-        return dict(zip(MEASURES, (score.value for score in score_images(subject, ("fd", "prdc"))), strict=True))
+
+        def scores(extractor: Any, kinds: tuple[str, ...]) -> list[float]:
+            subject = Subject(
+                to_bytes(images),
+                self.data if data is None else data,
+                extractor,
+                real_count=2 * self.settings.samples,
+                cache_dir=self.cache_dir,
+                progress=False,
+            )
+            return [score.value for score in score_images(subject, kinds)]
+
+        values = scores(self.extractor, ("fd",)) + scores(self.neighbours, ("prdc",))
+        return dict(zip(MEASURES, values, strict=True))
 
     def load(self, resolution: int) -> DataSet:
         """The study's data at another resolution, the same images."""

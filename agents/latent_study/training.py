@@ -121,7 +121,10 @@ def _write_training(
             "without batch norm, cross-entropy, Adam. Distances are on the features of ",
             tag("code", lab.extractor.name),
             f", {settings.samples} images against up to {2 * settings.samples} real ones; lower is better. They are no "
-            "Inception FIDs and can be compared within this page only.",
+            "Inception FIDs and can be compared within this page only. Precision, recall, density and coverage look "
+            "for neighbours among the features of ",
+            tag("code", lab.neighbours.name),
+            ", which sees what is in an image and not its texture.",
         ),
     )
     record, first = trainer.records[0], measured[names[0]]
