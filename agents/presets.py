@@ -120,14 +120,14 @@ def _ppo(**changes: Any) -> Mapping[str, Any]:
 def _taught(**changes: Any) -> Mapping[str, Any]:
     """Exploration about what a schedule does, and many updates: the value function is good from the start."""
     return {
-        "learning_rate": "lin_1e-3",
+        "learning_rate": "lin_5e-4",
         "n_steps": 5,
         "batch_size": 320,
         "n_epochs": 10,
         "gamma": 0.99,
         "gae_lambda": 0.95,
         "ent_coef": 0.0,
-        "policy_kwargs": {**_NETWORK, "log_std_init": -2.0},
+        "policy_kwargs": {**_NETWORK, "log_std_init": -2.5},
     } | changes
 
 
