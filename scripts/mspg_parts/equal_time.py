@@ -12,7 +12,7 @@ of such a trial.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -29,12 +29,20 @@ from mspg_parts.study import Study, figure_path, positive, show
 class EqualTimeOptions:
     """mspg against dcgan after the same wall time."""
 
-    rivals: tuple[str, ...] = ("dcgan", "mspg lite", "mspg lite, growing over half")
+    rivals: tuple[str, ...] = (
+        "dcgan",
+        "dcgan, feature terms",
+        "mspg lite",
+        "mspg lite, all four terms",
+        "mspg lite, all four terms, growing over half",
+    )
     """What to compare; the first sets the time."""
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     """Of weights, latents and batches."""
     budget: Budget = field(default_factory=lambda: Budget(updates=1200, looks=6))
     """Data, and the updates of the first contender."""
+    rates: tuple[float, float] | None = None
+    """Of generator and discriminator, for all rivals instead of their own: for trials."""
     record: str = "equal-time"
     """Name of the record and the figure."""
     study: Study = field(default_factory=Study)
@@ -47,12 +55,16 @@ def run(options: EqualTimeOptions) -> None:
     unknown = [name for name in options.rivals if name not in RIVALS]
     if unknown:
         raise ValueError(f"unknown rival {unknown[0]!r}; known: {', '.join(RIVALS)}")
+    rivals = {name: RIVALS[name] for name in options.rivals}
+    if options.rates is not None:
+        lr_g, lr_d = options.rates
+        rivals = {name: replace(recipe, lr_g=lr_g, lr_d=lr_d) for name, recipe in rivals.items()}
     costs = read_costs(options)
     updates = {name: updates_in_time(options.budget, cost) for name, cost in costs.items()}
     cells = [
-        RIVALS[name].cell(name, seed, options.budget.arguments(updates[name]))
+        recipe.cell(name, seed, options.budget.arguments(updates[name]))
         for seed in options.seeds
-        for name in options.rivals
+        for name, recipe in rivals.items()
     ]
     rows = list(map(read_gan, cells, play(cells, options.study, "equal time")))
     summary = summarise(rows)
