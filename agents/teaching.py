@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from agents.methods import RESCUE, Context
 from agents.methods.rules import find_schedule, schedule
-from agents.methods.search import smallest_budget
+from agents.methods.search import Found, smallest_budget
 from agents.training import PolicyTraining
 
 SEARCH = 0.5
@@ -25,8 +25,8 @@ def teach(
     console: Console,
     progress: bool,
     check: Callable[[], None],
-) -> None:
-    """Search a schedule by half as many GAN updates as ``total_timesteps`` take, and let the policy begin as it.
+) -> Found:
+    """Search a schedule by half as many GAN updates as ``total_timesteps`` take, let the policy begin as it, return it.
 
     The search runs in ``workers`` processes; ``check`` is called after every step of it.
     """
@@ -56,3 +56,4 @@ def teach(
     console.print(
         f"begins as a schedule: {', '.join(values)} (validation IQM {found.curve[-1][1]:.3g})", highlight=False
     )
+    return found

@@ -190,7 +190,8 @@ def learn_and_grade(
     if ALGORITHMS[options.algo].taught and saved is None:
         # The search stays on this machine, whatever a cluster has; broken off, it begins anew and gives the same.
         workers = training.evaluator.config.workers if options.cluster is None else available_cores()
-        teach(training, total_timesteps, options.seed, workers, console, options.progress, interruption.check)
+        teacher = teach(training, total_timesteps, options.seed, workers, console, options.progress, interruption.check)
+        folder.write_json("teacher.json", vars(teacher) | {"plan": vars(teacher.plan)})
     writer = SummaryWriter(str(folder.path))
     trials = training.learn(
         total_timesteps,

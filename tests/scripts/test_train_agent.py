@@ -56,6 +56,7 @@ def test_every_algorithm_learns_by_the_same_command(name, tiny_suite, run_script
     assert any("rollout/ep_rew_mean" in row for row in rows)
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert config["environment"]["action_type"] == ALGORITHMS[name].action_types[0]
+    assert (tmp_path / "run" / "teacher.json").is_file() == ALGORITHMS[name].taught
     evaluation = json.loads((tmp_path / "run" / "evaluation.json").read_text())
     assert len(evaluation["methods"][name]["final"]) == 3
     policy = ALGORITHMS[name].cls.load(tmp_path / "run" / "policy.zip", device="cpu")
