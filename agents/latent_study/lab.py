@@ -40,7 +40,6 @@ class StudySettings:
     """Points of the curve of distances."""
     samples: int
     """Images behind each distance."""
-    learning_rate: float
     large_updates: int
     """GAN updates at the doubled resolution, and at the usual one beside it."""
     codes: int
@@ -64,7 +63,6 @@ def quick() -> StudySettings:
         real=2048,
         looks=8,
         samples=512,
-        learning_rate=1e-3,
         large_updates=150,
         codes=1024,
         pulls=20_000,
@@ -85,7 +83,6 @@ def full(updates: int, width: int) -> StudySettings:
         real=10_000,
         looks=20,
         samples=2000,
-        learning_rate=2e-4,
         large_updates=max(1, updates // 4),
         codes=1024,
         pulls=20_000,

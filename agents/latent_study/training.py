@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from agents.latent_gans import GanRecord, GanRow, GanSizes, GanTrainer
+from agents.latent_gans import LEARNING_RATE, GanRecord, GanRow, GanSizes, GanTrainer
 from agents.latent_study.lab import MEASURES, Lab
 from agents.page import listing, panels, tag
 from agents.page.numbers import significant
@@ -57,10 +57,9 @@ def slopes(trainer: GanTrainer, row: int, latents: Tensor) -> dict[str, float]:
 def train_all(lab: Lab) -> None:
     """Train, save the first GAN as the study's, and write the sections on training."""
     settings = lab.settings
-    rate = settings.learning_rate
-    plain = [GanRow(lab.data, lab.seed + index, rate, rate) for index in range(settings.seeds)]
-    strong = GanRow(lab.data, lab.seed, rate / 4, rate / 4 * _STRONG)
-    rows = [*plain, strong, GanRow(heavily_processed(lab.data), lab.seed, rate, rate)]
+    plain = [GanRow(lab.data, lab.seed + index) for index in range(settings.seeds)]
+    strong = GanRow(lab.data, lab.seed, LEARNING_RATE / 4, LEARNING_RATE / 4 * _STRONG)
+    rows = [*plain, strong, GanRow(heavily_processed(lab.data), lab.seed)]
     names = [*(f"seed {row.seed}" for row in plain), "too strong D", "heavy processing"]
     lab.say(f"training {len(rows)} GANs, {settings.sizes.updates} updates each ...")
     trainer = GanTrainer(rows, settings.sizes, lab.device)
@@ -301,7 +300,7 @@ def _train_briefly(lab: Lab, data: DataSet, updates: int) -> tuple[dict[str, flo
     """Measures of a GAN that is trained on ``data``, and nine of its images."""
     settings = lab.settings
     sizes: GanSizes = dataclasses.replace(settings.sizes, updates=updates)
-    trainer = GanTrainer([GanRow(data, lab.seed, settings.learning_rate, settings.learning_rate)], sizes, lab.device)
+    trainer = GanTrainer([GanRow(data, lab.seed)], sizes, lab.device)
     if lab.begun is not None:
         trainer.set_state(lab.begun)
     trainer.train(after=lambda: lab.keep(trainer.get_state), progress=lab.progress)

@@ -16,7 +16,6 @@ TINY = StudySettings(
     real=64,
     looks=4,
     samples=24,
-    learning_rate=1e-3,
     large_updates=4,
     codes=32,
     pulls=320,
