@@ -8,11 +8,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.special import expit
 
+from agents.annealing import over_half
 from agents.bandit_training import WINDOW, make_bandit_env, pull
 from agents.bandits import BANDITS, Values, choice_entropy, entropy, make_bandit
 from agents.tree_file import Tree
+from gan_env.latent_config import BanditConfig
 from gan_env.latent_env import GanLatentBanditVectorEnv
+from gan_env.latent_reward import parse_latent_reward
 
 REGRETS = ("reached", "of the way", "greedy", "policy entropy", "choice entropy")
 """What :func:`measure_regret` tells of each bandit."""
@@ -38,8 +42,12 @@ def measure_regret(
     ``reached``: mean worth of the last 1,000 choices as a share of the best code's; ``of the way``: as a share of the
     way from the mean code's worth to the best one's; ``greedy``: worth of the code of largest value, as the first.
 
-    Every step of it, by its name, is had made by ``once``, which may know what it gives.
+    Every step of it, by its name, is had made by ``once``, which may know what it gives. Raises ``ValueError`` for
+    another reward than the discriminator's, by which codes are valued here.
     """
+    reward = options.get("reward", BanditConfig.reward)
+    if parse_latent_reward(reward) != {"discriminator": 1}:
+        raise ValueError(f"codes are valued by the reward discriminator, not by {reward!r}")
     envs = make_bandit_env(_BATCH, {**options, "codes": codes, "noise": noise, "pulls": max(pulls, 1)})
     means: Values = once("worth of the codes", partial(mean_rewards, envs, draws))
     found: dict[str, dict[str, list[float]]] = {}
@@ -51,8 +59,7 @@ def measure_regret(
 
 def _regret(envs: GanLatentBanditVectorEnv, name: str, pulls: int, seed: int, means: Values) -> dict[str, float]:
     """:data:`REGRETS` of one bandit; ``means`` ``(codes,)`` are what the codes are worth."""
-    settings = {"anneal": pulls // 2} if name == "ema" else {}
-    bandit = make_bandit(name, len(means), seed, settings)
+    bandit = make_bandit(name, len(means), seed, over_half(BANDITS[name], pulls))
     last = pull(envs, bandit, pulls, seed=seed, points=1).actions[-WINDOW:]
     reached, mean, best = float(means[last].mean()), float(means.mean()), float(means.max())
     return {
@@ -71,5 +78,5 @@ def mean_rewards(envs: GanLatentBanditVectorEnv, draws: int) -> Values:
     totals = np.zeros(len(codes))
     for _ in range(draws):
         latents = codes + envs.config.noise * torch.randn(codes.shape, generator=rng)
-        totals += 1 / (1 + np.exp(-envs.core.gan.look(latents).logits))
+        totals += expit(envs.core.gan.look(latents).logits)
     return totals / draws

@@ -12,19 +12,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from rich.console import Console
 from torch import Tensor
 from torch.utils.tensorboard.writer import SummaryWriter
 from tqdm import tqdm
 
-from agents.bandit_teams import make_team
+from agents.bandit_settings import BanditSettings
 from agents.bandit_training import PullRecord, make_bandit_env, pull
-from agents.bandits import Bandit, make_bandit
+from agents.bandits import Arms, Bandit, Values, best_arms
 from agents.checkpoint import Checkpoint, Checkpoints
-from agents.cli import join_data_dir, parse_overrides
 from agents.interruption import Interruption
-from agents.latent_gans import GanRow, GanSizes, GanTrainer
+from agents.latent_gans import GanRow, GanTrainer
 from agents.report import comparison_table
 from agents.restoring import require_like
 from agents.resuming import EVALUATION, ResumableOptions, folder_of, going_on
@@ -35,90 +33,13 @@ from gan_backbones.data import DataSet
 from gan_backbones.metrics import extract, judge, load_reference, name_number
 from gan_backbones.tensor_file import write_tensors
 from gan_env.frozen_gan import data_name_of
-from gan_env.latent_config import BanditConfig
 from gan_env.latent_env import GanLatentBanditVectorEnv
-from gan_env.latent_reward import parse_latent_reward
 from gan_env.quality import cached_data
 from gan_env.render import image_grid
 
-_PULLS, _NUM_ENVS = 20_000, 32
-_GAN_OPTIONS = {f"gan_{field.name}": field.name for field in dataclasses.fields(GanSizes)}
-_LEFT_OUT = ("backbone", "loss", "action_type", "knobs", "observation", "cluster")
-"""Options of the other algorithms."""
 _GRADES, _GRADE_IMAGES = 8, 256
-_TOP = 0.1
+_TENTH = 0.1
 _SHOWN = 64
-
-
-@dataclass(frozen=True)
-class BanditSettings:
-    """What the command line says, sorted out. A mistake raises ``ValueError`` in one line."""
-
-    data: str | None
-    resolution: int | None
-    sizes: GanSizes
-    environment: dict[str, Any]
-    learner: str
-    team: str | None
-    learner_options: dict[str, Any]
-    pulls: int
-    num_envs: int
-
-    @classmethod
-    def of(cls, options: Mapping[str, Any]) -> BanditSettings:
-        """From the options of ``train_agent.py``, by name.
-
-        ``--env`` takes the fields of :class:`~gan_env.latent_config.BanditConfig` and, for a GAN that is to be
-        trained, ``gan_updates``, ``gan_width``, ``gan_batch_size`` and ``gan_latent_size``; ``--algo-options`` takes
-        ``learner``, ``team`` and the options of the learner.
-        """
-        for name in _LEFT_OUT:
-            if options[name] is not None:
-                raise ValueError(f"--{name.replace('_', '-')} is not for --algo bandit; see docs/latent.md")
-        if options["suite"] != "faces":
-            raise ValueError("--suite is not for --algo bandit; --data names what the GAN is trained on")
-        environment = parse_overrides(options["env"], "--env")
-        known = {field.name for field in dataclasses.fields(BanditConfig)}
-        unknown = sorted(set(environment) - known - set(_GAN_OPTIONS))
-        if unknown:
-            raise ValueError(
-                f"--env: unknown option {unknown[0]!r}; known: {', '.join(sorted(known | {*_GAN_OPTIONS}))}"
-            )
-        sizes = {_GAN_OPTIONS[name]: environment.pop(name) for name in _GAN_OPTIONS if name in environment}
-        for name, value in sizes.items():
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"gan_{name} must be a whole number of at least 1, not {value!r}")
-        if "gan" in environment and (sizes or options["resolution"] is not None):
-            raise ValueError("a GAN that is loaded has its own resolution and sizes; leave them out beside gan=PATH")
-        for name in ("reward", "cache_dir"):
-            if options[name] is not None:
-                environment[name] = options[name]
-        environment |= {"device": options["device"], "progress": options["progress"]}
-        learning = parse_overrides(options["algo_options"], "--algo-options")
-        learner, team = learning.pop("learner", "ema"), learning.pop("team", None)
-        pulls = _PULLS if options["total_timesteps"] is None else options["total_timesteps"]
-        num_envs = _NUM_ENVS if options["num_envs"] is None else options["num_envs"]
-        if num_envs < 1 or pulls < 1:
-            raise ValueError(f"--num-envs and --total-timesteps must be at least 1, not {num_envs} and {pulls}")
-        data = join_data_dir(options["data"], options["data_dir"])
-        settings = cls(
-            data, options["resolution"], GanSizes(**sizes), environment, learner, team, learning, pulls, num_envs
-        )
-        # A mistake in these is told before a GAN is trained.
-        config = BanditConfig(**{"gan": "to be trained"} | environment)
-        settings.bandit(config.codes, list(parse_latent_reward(config.reward)), seed=0)
-        return settings
-
-    @property
-    def algorithm(self) -> dict[str, Any]:
-        """Who learns, by option."""
-        return {"learner": self.learner, "team": self.team} | self.learner_options
-
-    def bandit(self, codes: int, terms: list[str], seed: int) -> Bandit:
-        """The learner, or the team of learners."""
-        if self.team is None:
-            return make_bandit(self.learner, codes, seed, self.learner_options)
-        return make_team(self.team, self.learner, terms, codes, seed, member_options=self.learner_options)
 
 
 @dataclass(frozen=True)
@@ -213,7 +134,7 @@ def _learn_and_grade(run: _Run, envs: GanLatentBanditVectorEnv) -> None:
     record = _learn(run, envs, bandit, writer)
     cost = run.checkpoints.cost
     run.console.print(str(cost), highlight=False)
-    policies = _policies(bandit)
+    policies = _policies(bandit, seed)
     for method, policy in policies.items():
         latents = _latents_of(envs, policy, _SHOWN, seed=seed)
         writer.add_image(f"draws/{method}", image_grid(gan.sample(latents)), settings.pulls, dataformats="HWC")
@@ -229,8 +150,9 @@ def _learn_and_grade(run: _Run, envs: GanLatentBanditVectorEnv) -> None:
     folder.write_json(EVALUATION, _evaluation(metric, summaries, record, envs) | {"checkpoints": cost.record()})
     run.console.print(comparison_table("bandit", f"latents on {run.data.name}", metric, summaries, grades))
     run.console.print(
-        "bandit: its policy as trained; top: the tenth of the codes with the largest values; random: N(0, I). "
-        "A policy that keeps to few codes makes likely images and little variety, which this distance punishes.",
+        "bandit: its policy as trained; top: the tenth of the codes with the largest values; some: as many codes, "
+        "chosen at random; random: N(0, I). A policy that keeps to few codes makes likely images and little variety, "
+        "which this distance punishes: what top owes to repeating itself, some owes, too.",
         highlight=False,
     )
 
@@ -260,15 +182,23 @@ def _learn(run: _Run, envs: GanLatentBanditVectorEnv, bandit: Bandit, writer: Su
         return pull(envs, bandit, pulls, seed=run.options["seed"], on_point=on_point, saved=begun, after=after)
 
 
-def _policies(bandit: Bandit) -> dict[str, NDArray[np.float64]]:
+def _policies(bandit: Bandit, seed: int) -> dict[str, Values]:
     """``(K,)`` probabilities by method; random draws are no policy over codes and are left out."""
-    top = np.argsort(bandit.values)[-max(1, round(_TOP * bandit.arms)) :]
-    uniform = np.zeros(bandit.arms)
-    uniform[top] = 1 / len(top)
-    return {"bandit": bandit.probabilities(), "top": uniform}
+    best = best_arms(bandit.values, max(1, round(_TENTH * bandit.arms)))
+    some = np.random.default_rng(seed).choice(bandit.arms, len(best), replace=False)
+    return {
+        "bandit": bandit.probabilities(),
+        "top": _equally_among(best, bandit.arms),
+        "some": _equally_among(some, bandit.arms),
+    }
 
 
-def _latents_of(envs: GanLatentBanditVectorEnv, policy: NDArray[np.float64], count: int, seed: int) -> Tensor:
+def _equally_among(chosen: Arms, arms: int) -> Values:
+    """The policy that draws each of ``chosen`` with one chance."""
+    return np.bincount(chosen, minlength=arms) / len(chosen)
+
+
+def _latents_of(envs: GanLatentBanditVectorEnv, policy: Values, count: int, seed: int) -> Tensor:
     """Latents drawn by a policy over the codes, with the environment's noise."""
     rng = np.random.default_rng(seed)
     codes = envs.core.actions.latents(rng.choice(len(policy), size=count, p=policy / policy.sum()))
@@ -276,9 +206,7 @@ def _latents_of(envs: GanLatentBanditVectorEnv, policy: NDArray[np.float64], cou
     return codes + envs.config.noise * torch.from_numpy(noise)
 
 
-def _grade(
-    run: _Run, envs: GanLatentBanditVectorEnv, policies: Mapping[str, NDArray[np.float64]]
-) -> tuple[dict[str, NDArray[np.float64]], str]:
+def _grade(run: _Run, envs: GanLatentBanditVectorEnv, policies: Mapping[str, Values]) -> tuple[dict[str, Values], str]:
     gan, extractor = envs.core.gan, judge()
     reference = load_reference(
         run.data, extractor, cache_dir=run.options["cache_dir"], progress=run.options["progress"]

@@ -6,13 +6,26 @@ are weighted there. A team is a :class:`~agents.bandits.Bandit` like any other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.bandits import Arms, Bandit, Values, annealed, make_bandit
+from agents.annealing import Annealing
+from agents.bandits import Arms, Bandit, Values, make_bandit
+
+
+class Team(Protocol):
+    """A class of teams, as :data:`TEAMS` holds them."""
+
+    def __call__(self, *arguments: Any, **options: Any) -> Bandit:
+        """``make(members, seed, **options)``"""
+        ...
+
+    def lessons(self, members: int) -> float:
+        """Pulls that one of ``members`` learns from, for each pull of the team; on average over the members."""
+        ...
 
 
 class _Team:
@@ -67,13 +80,17 @@ class Weighted(_Team):
         anneal: int = 10_000,
     ) -> None:
         super().__init__(members)
-        self._epsilons, self._anneal, self._pulls = (epsilon, epsilon_end), anneal, 0
+        self._annealing, self._pulls = Annealing(epsilon, epsilon_end, anneal), 0
         self._rng = np.random.default_rng(seed)
+
+    @staticmethod
+    def lessons(members: int) -> float:
+        return 1
 
     @property
     def epsilon(self) -> float:
         """Share of random pulls at present."""
-        return annealed(*self._epsilons, self._pulls / self._anneal)
+        return self._annealing.share(self._pulls)
 
     def probabilities(self) -> Values:
         policy = np.full(self.arms, self.epsilon / self.arms)
@@ -101,11 +118,18 @@ class Weighted(_Team):
 
 
 class Hierarchical(_Team):
-    """A bandit over the members chooses who decides, and learns the whole reward; each member learns its own pulls."""
+    """A bandit over the members chooses who decides, and learns the whole reward; each member learns its own pulls.
 
-    def __init__(self, members: Mapping[str, Bandit], seed: int, *, chooser: str = "thompson") -> None:
+    ``options`` are those of the bandit that chooses, whose name is ``chooser``.
+    """
+
+    def __init__(self, members: Mapping[str, Bandit], seed: int, *, chooser: str = "thompson", **options: Any) -> None:
         super().__init__(members)
-        self.chooser = make_bandit(chooser, len(self.members), seed)
+        self.chooser = make_bandit(chooser, len(self.members), seed, options)
+
+    @staticmethod
+    def lessons(members: int) -> float:
+        return 1 / members
 
     def probabilities(self) -> Values:
         return self._mixture(self.chooser.probabilities())
@@ -131,10 +155,14 @@ class Alternating(_Team):
     """The members take turns of ``period`` pulls; each learns its own pulls."""
 
     def __init__(self, members: Mapping[str, Bandit], seed: int, *, period: int = 100) -> None:
-        if period < 1:
-            raise ValueError(f"period must be at least 1, got {period}")
+        if not isinstance(period, int) or period < 1:
+            raise ValueError(f"period must be a whole number of at least 1, got {period!r}")
         super().__init__(members)
         self._period, self._pulls = period, 0
+
+    @staticmethod
+    def lessons(members: int) -> float:
+        return 1 / members
 
     def probabilities(self) -> Values:
         return self._mixture(np.eye(len(self.members))[self._pulls // self._period % len(self.members)])
@@ -173,6 +201,10 @@ class SharedReplay(_Team):
         self._terms = {name: np.zeros(capacity) for name in self.members}
         self._pulls = 0
 
+    @staticmethod
+    def lessons(members: int) -> float:
+        return 2
+
     def probabilities(self) -> Values:
         return self._mixture(np.full(len(self.members), 1 / len(self.members)))
 
@@ -201,7 +233,7 @@ class SharedReplay(_Team):
             member.learn(self._actions[past], self._terms[name][past])
 
 
-TEAMS: Mapping[str, Callable[..., Bandit]] = {
+TEAMS: Mapping[str, Team] = {
     "weighted": Weighted,
     "hierarchical": Hierarchical,
     "alternating": Alternating,

@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from agents.annealing import Annealing
+
 Values = NDArray[np.float64]
 Arms = NDArray[np.int64]
 
@@ -48,11 +50,6 @@ class Bandit(Protocol):
         ...
 
 
-def annealed(start: float, end: float, progress: float) -> float:
-    """From ``start`` to ``end`` in a line, while ``progress`` goes from 0 to 1; ``end`` afterwards."""
-    return start + (end - start) * min(1.0, progress)
-
-
 class EpsilonGreedy:
     """An exponential moving average per arm, and the largest but for random pulls.
 
@@ -74,12 +71,8 @@ class EpsilonGreedy:
         anneal: int = 10_000,
     ) -> None:
         _require(0 < learning_rate <= 1, "learning_rate must lie in (0, 1]", learning_rate)
-        _require(
-            0 <= epsilon_end <= epsilon_start <= 1, "0 <= epsilon_end <= epsilon_start <= 1 must hold", epsilon_end
-        )
-        _require(anneal >= 1, "anneal must be at least 1", anneal)
         self.arms, self._rate, self._corrects = arms, learning_rate, bias_correction
-        self._epsilons, self._anneal = (epsilon_start, epsilon_end), anneal
+        self._annealing = Annealing(epsilon_start, epsilon_end, anneal)
         self._rng = np.random.default_rng(seed)
         self._averages, self._forgotten = np.zeros(arms), np.ones(arms)
         self._values = np.zeros(arms)
@@ -92,7 +85,7 @@ class EpsilonGreedy:
     @property
     def epsilon(self) -> float:
         """Share of random pulls at present."""
-        return annealed(*self._epsilons, self.pulls / self._anneal)
+        return self._annealing.share(self.pulls)
 
     def probabilities(self) -> Values:
         best = self._values == self._values.max()
@@ -328,6 +321,11 @@ def make_bandit(name: str, arms: int, seed: int, options: Mapping[str, Any] | No
         return BANDITS[name](arms, seed, **dict(options or {}))
     except TypeError as error:
         raise ValueError(f"bandit {name!r}: {error}") from None
+
+
+def best_arms(values: Values, count: int) -> Arms:
+    """``(count,)``: the arms of the largest ``values``, the largest first; of equal ones, the first in number first."""
+    return np.argsort(-values, kind="stable")[:count]
 
 
 def entropy(probabilities: Values) -> float:

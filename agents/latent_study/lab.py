@@ -24,6 +24,7 @@ from gan_backbones.metrics.generated import to_bytes
 from gan_env.frozen_gan import FrozenGan, frozen_gan
 from gan_env.render import image_grid
 
+_DRAWN = ("faces", "glyphs")
 MEASURES = ("FD", "precision", "recall", "density", "coverage")
 
 
@@ -40,9 +41,12 @@ class StudySettings:
     """Points of the curve of distances."""
     samples: int
     """Images behind each distance."""
+    batches: int
+    """Batches of random latents, by which it is known how much one differs from the next."""
     large_updates: int
     """GAN updates at the doubled resolution, and at the usual one beside it."""
     codes: int
+    """Of the codebook without noise; ten times :attr:`samples`, so that its best tenth is as many different images."""
     pulls: int
     noisy_codes: int
     noisy_pulls: int
@@ -63,9 +67,10 @@ def quick() -> StudySettings:
         real=2048,
         looks=8,
         samples=512,
+        batches=3,
         large_updates=150,
-        codes=1024,
-        pulls=20_000,
+        codes=5120,
+        pulls=50_000,
         noisy_codes=256,
         noisy_pulls=5000,
         noisy_seeds=2,
@@ -83,9 +88,10 @@ def full(updates: int, width: int) -> StudySettings:
         real=10_000,
         looks=20,
         samples=2000,
+        batches=5,
         large_updates=max(1, updates // 4),
-        codes=1024,
-        pulls=20_000,
+        codes=20_000,
+        pulls=200_000,
         noisy_codes=1024,
         noisy_pulls=20_000,
         noisy_seeds=10,
@@ -133,6 +139,12 @@ class Lab:
     def gan_path(self) -> Path:
         """The study's GAN."""
         return self.folder.path / "gan.safetensors"
+
+    @property
+    def gans(self) -> Mapping[str, str]:
+        """Files of the GANs that differ in their seed alone, by name; the first is the study's."""
+        gans: Mapping[str, str] = self.kept["gans"]
+        return gans
 
     def get_state(self) -> Tree:
         """The study as it is; between two parts, :meth:`set_state` goes on from it exactly."""
@@ -215,6 +227,17 @@ class Lab:
             cache_dir=self.cache_dir,
             progress=self.progress,
         )
+
+    def unseen(self, count: int) -> tuple[Tensor, str]:
+        """Real images, and where they are from: such as no discriminator has seen where the data set is drawn by this
+        project and so has more of them, else some of the training data."""
+        if self.data_name in _DRAWN:
+            side = self.data.sample_shape[-1]
+            more = load_data(
+                self.data_name, resolution=side, seed=1, count=count, cache_dir=self.cache_dir, progress=self.progress
+            )
+            return more.batch(range(len(more))), "drawn anew, none of them seen in training"
+        return self.data.batch(range(min(count, len(self.data)))), "from the training data"
 
     def draw(self, count: int, seed: int, latent_size: int | None = None) -> Tensor:
         """Latents from N(0, I)."""

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from agents.latent_study.lab import Lab, frozen
 from agents.page import listing, panels, tag
-from gan_backbones.data import DataError, load_data
 from gan_backbones.metrics import perceptual_distance
 from gan_env.frozen_gan import FrozenGan
 
@@ -77,7 +76,7 @@ def write_confusion(lab: Lab) -> None:
     """The discriminator's verdict on real images and on generated ones, with examples of each cell."""
     gan, count = frozen(lab), lab.settings.samples
     fake = gan.sample(lab.draw(count, lab.seed + 30_000))
-    real, where = _unseen(lab, count)
+    real, where = lab.unseen(count)
     cells: dict[str, Tensor] = {}
     shares: dict[str, float] = {}
     for kind, images in (("fake", fake), ("real", real)):
@@ -118,27 +117,6 @@ def write_confusion(lab: Lab) -> None:
     page.add(panels(figures))
 
 
-def _unseen(lab: Lab, count: int) -> tuple[Tensor, str]:
-    """Real images that the discriminator has not seen, where the data set can draw more; else some that it may have."""
-    side = lab.data.sample_shape[-1]
-    if ":" not in lab.data_name and "+" not in lab.data_name:
-        try:
-            more = load_data(
-                lab.data_name,
-                resolution=side,
-                seed=1,
-                count=count,
-                cache_dir=lab.cache_dir,
-                progress=lab.progress,
-            )
-        except DataError:
-            pass
-        else:
-            if not torch.equal(more.samples[0], lab.data.samples[0]) and lab.data_name in ("faces", "glyphs"):
-                return more.batch(range(len(more))), "drawn anew, none of them seen in training"
-    return lab.data.batch(range(min(count, len(lab.data)))), "from the training data"
-
-
 def fingerprint(path: Path, seed: int) -> str:
     """SHA-256 of the bits of 64 images of a checkpoint, for latents of a seed, computed on the CPU."""
     torch.set_num_threads(1)
@@ -157,7 +135,9 @@ def write_reproducibility(lab: Lab) -> None:
     root = Path(__file__).parents[2]
     runs = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root) for _ in range(2)]
     found = [run.communicate()[0].strip() for run in runs]
-    equal = found[0] == found[1] != ""
+    if any(run.returncode for run in runs):
+        raise RuntimeError("a process that computes images once more failed; its error stands above")
+    equal = found[0] == found[1]
     gan = frozen(lab)
     latents = lab.draw(8, lab.seed)
     both = [gan.sample(latents) for _ in range(2)]
@@ -179,6 +159,7 @@ def write_reproducibility(lab: Lab) -> None:
     if not equal:
         disagree = "Two processes disagree. Something in this installation is not deterministic."
         page.add(tag("p", disagree, class_="alert"))
+    again = zip(("In this process.", "In this process again."), both, strict=True)
     page.add(
-        panels((lab.picture(f"run-{run}.png", f"Run {run}.", images, 8) for run, images in enumerate(both, 1)), "wide")
+        panels((lab.picture(f"run-{run}.png", said, images, 8) for run, (said, images) in enumerate(again, 1)), "wide")
     )

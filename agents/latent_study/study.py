@@ -9,11 +9,14 @@ import numpy as np
 
 from agents.checkpoint import Checkpoint, Checkpoints
 from agents.interruption import Interruption
-from agents.latent_study.drawing import answer, fidelity_and_variety, write_bandit, write_noisy, write_rivals
+from agents.latent_study.conditions import compare_resolutions, write_conditions
+from agents.latent_study.drawing import write_bandit, write_noisy
 from agents.latent_study.experiments import EXPERIMENTS
 from agents.latent_study.lab import Lab
 from agents.latent_study.looking import write_confusion, write_pairs, write_reproducibility
-from agents.latent_study.training import compare_resolutions, train_all, write_conditions
+from agents.latent_study.objectives import write_objectives
+from agents.latent_study.rivals import answer, fidelity_and_variety, write_rivals
+from agents.latent_study.training import train_all
 from agents.page import Markup, tag
 from agents.restoring import require_like, restoring
 from agents.run_folder import provenance
@@ -46,6 +49,7 @@ PARTS: tuple[Callable[[Lab], None], ...] = (
     write_conditions,
     compare_resolutions,
     *EXPERIMENTS,
+    write_objectives,
 )
 """In the order of the page. One that is finished is never run again."""
 
@@ -100,14 +104,15 @@ def _answer(lab: Lab, *, quick: bool) -> list[Markup]:
         "This is the quick run: one small GAN, hardly trained, short chains, few seeds. It shows what the study does. "
         "Its numbers are no findings."
     )
-    falls = [f"{ratio:.2f}" for ratio in numbers["fall"].values()]
-    pairs, bandit, rivals = numbers["pairs"], numbers["bandit"], numbers["rivals"]
+    falls = [f"{numbers['fall'][name]:.2f}" for name in lab.gans]
+    pairs, bandit = numbers["pairs"], numbers["bandit"]
     shares = numbers["confusion"]["shares"]
     accuracy = (shares["fake called fake"] + shares["real called real"]) / 2
     reached = {name: float(np.mean(one["reached"])) for name, one in numbers["noisy bandits"]["bandits"].items()}
     best = max(reached, key=lambda name: reached[name])
     found = [
-        f"From a tenth of the training to its end the Frechet distance falls {' and '.join(falls)} times.",
+        f"From a tenth of the training to its end the Frechet distance falls {' and '.join(falls)} times"
+        + (f"; diverged: {', '.join(numbers['diverged'])}." if numbers["diverged"] else "."),
         f"Random pairs of images differ by {pairs['generated']['mean']:.3f} on average, real ones by "
         f"{pairs['real']['mean']:.3f}.",
         f"The discriminator is right in {accuracy:.0%} of the cases.",
@@ -121,9 +126,9 @@ def _answer(lab: Lab, *, quick: bool) -> list[Markup]:
     ]
     return [
         tag("p", asked, class_="lead"),
-        tag("p", answer(rivals), class_="answer"),
+        tag("p", answer(numbers), class_="answer"),
         *([tag("p", preliminary, class_="alert")] if quick else []),
-        tag("p", fidelity_and_variety(rivals), class_="alert"),
+        tag("p", fidelity_and_variety(numbers), class_="alert"),
         Markup(lab.kept["beside"]),
         tag("h3", "What else was found"),
         tag("ul", *(tag("li", one) for one in found)),

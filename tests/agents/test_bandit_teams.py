@@ -103,12 +103,26 @@ def test_a_weighted_team_of_averages_is_one_average_of_the_sum():
 def test_mistakes_are_told(arguments, message):
     with pytest.raises(ValueError, match=message):
         make_team(*arguments, 4, 0)
-    with pytest.raises(ValueError, match=r"team 'alternating': .*pace"):
-        make_team("alternating", "ema", ("a", "b"), 4, 0, {"pace": 3})
-    with pytest.raises(ValueError, match="period must be at least 1"):
-        make_team("alternating", "ema", ("a", "b"), 4, 0, {"period": 0})
-    with pytest.raises(ValueError, match="capacity must be at least 1"):
-        make_team("shared_replay", "ema", ("a", "b"), 4, 0, {"capacity": 0})
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("alternating", {"pace": 3}, "team 'alternating': .*pace"),
+        ("alternating", {"period": 0}, "period must be a whole number of at least 1, got 0"),
+        ("alternating", {"period": 2.5}, "period must be a whole number of at least 1, got 2.5"),
+        ("shared_replay", {"capacity": 0}, "capacity must be at least 1, got 0"),
+        ("shared_replay", {"capacity": 2.5}, "team 'shared_replay': "),
+        ("weighted", {"anneal": 0}, "anneal must be at least 1, got 0"),
+        ("weighted", {"epsilon": 1.5}, "within 0..1"),
+        ("weighted", {"epsilon": 0.1, "epsilon_end": 0.5}, "to epsilon_end, not from 0.1 to 0.5"),
+        ("hierarchical", {"chooser": "dice"}, "unknown bandit 'dice'"),
+        ("hierarchical", {"pace": 3}, "bandit 'thompson': .*pace"),
+    ],
+)
+def test_wrong_options_are_told(name, options, message):
+    with pytest.raises(ValueError, match=message):
+        make_team(name, "ema", ("a", "b"), 4, 0, options)
 
 
 @every_team

@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from agents.bandits import BANDITS, EpsilonGreedy, GradientBandit, Thompson, Ucb1, choice_entropy, entropy, make_bandit
+from agents.bandits import (
+    BANDITS,
+    EpsilonGreedy,
+    GradientBandit,
+    Thompson,
+    Ucb1,
+    best_arms,
+    choice_entropy,
+    entropy,
+    make_bandit,
+)
 
 every_bandit = pytest.mark.parametrize("name", BANDITS)
 
@@ -156,12 +166,20 @@ def test_entropies_are_known():
     assert choice_entropy(np.array([0, 0, 1, 1]), 5) == pytest.approx(math.log(2))
 
 
+def test_the_best_arms_come_in_order():
+    values = np.array([0.5, 0.9, 0.1, 0.9, 0.7])
+    assert best_arms(values, 4).tolist() == [1, 3, 4, 0] and best_arms(values, 1).tolist() == [1]
+    assert best_arms(np.zeros(3), 2).tolist() == [0, 1]
+
+
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
         ("dqn", {}, "unknown bandit 'dqn'; known: ema, ucb1, thompson, gradient"),
         ("ema", {"learning_rate": 0}, "learning_rate must lie in"),
-        ("ema", {"epsilon_end": 0.5, "epsilon_start": 0.1}, "epsilon_end"),
+        ("ema", {"epsilon_end": 0.5, "epsilon_start": 0.1}, "to epsilon_end, not from 0.1 to 0.5"),
+        ("ema", {"epsilon_start": 1.5}, "within 0..1"),
+        ("ema", {"anneal": 0}, "anneal must be at least 1, got 0"),
         ("ema", {"colour": 3}, "bandit 'ema': .*colour"),
         ("ucb1", {"scale": -1}, "scale must be above 0"),
         ("thompson", {"prior_std": 0}, "must be above 0"),
@@ -175,12 +193,16 @@ def test_mistakes_are_told(name, options, message):
 
 @every_bandit
 def test_a_thousand_arms_are_learned_under_noise_within_twenty_thousand_pulls(name):
-    """The source's problem in kind: rewards in [0, 1] and noise. UCB1 has hardly begun by then."""
+    """The source's problem in kind: rewards in [0, 1] and noise, averaged over seeds.
+
+    UCB1 has hardly begun by then, and the gradient bandit settles now and then on an arm that is merely good.
+    """
     rng = np.random.default_rng(0)
     means = 1 / (1 + np.exp(-rng.normal(0, 1, 1024)))
-    bandit = make_bandit(name, 1024, 1)
-    actions = play(bandit, means, 20_000, noise=0.1, batch=32)
-    reached = means[actions[-1000:]].mean() / means.max()
-    assert reached > {"ucb1": 0.6, "ema": 0.94}.get(name, 0.95)
-    if name != "ucb1":
-        assert entropy(bandit.probabilities()) > 0
+    reached = []
+    for seed in range(5):
+        bandit = make_bandit(name, 1024, seed)
+        actions = play(bandit, means, 20_000, noise=0.1, batch=32, seed=100 + seed)
+        reached.append(means[actions[-1000:]].mean() / means.max())
+        assert name == "ucb1" or entropy(bandit.probabilities()) > 0
+    assert np.mean(reached) > {"ucb1": 0.6, "gradient": 0.85}.get(name, 0.95)

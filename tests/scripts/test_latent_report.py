@@ -5,8 +5,9 @@ import re
 
 import pytest
 
+from agents.bandit_teams import TEAMS
 from agents.latent_gans import GanSizes
-from agents.latent_study.lab import StudySettings
+from agents.latent_study.lab import MEASURES, StudySettings
 from agents.latent_study.looking import CELLS
 from tests.agents.page.reader import read
 
@@ -16,9 +17,10 @@ TINY = StudySettings(
     real=64,
     looks=4,
     samples=24,
+    batches=2,
     large_updates=4,
-    codes=32,
-    pulls=320,
+    codes=240,
+    pulls=640,
     noisy_codes=8,
     noisy_pulls=64,
     noisy_seeds=2,
@@ -43,19 +45,25 @@ def test_one_command_writes_the_page_with_everything_on_it(tiny, run_script, tmp
     study = json.loads((folder / "study.json").read_text())
     numbers = study["numbers"]
     assert set(numbers) >= {"training", "fall", "pairs", "confusion", "reproducibility", "bandit"}
-    assert set(numbers) >= {"noisy bandits", "rivals", "learning rates", "exploited reward"}
+    assert set(numbers) >= {"noisy bandits", "rivals", "learning rates", "exploited reward", "processed data"}
+    assert set(numbers) >= {"resolutions", "discrete against continuous", "objectives"}
+    assert set(numbers["objectives"]) >= {"calibrated", "diversity", *(f"team {name}" for name in TEAMS)}
+    assert set(numbers["bandit of every GAN"]) == {"seed 0", "seed 1"}
     assert numbers["reproducibility"]["equal"] and study["versions"]["torch"]
     shares = numbers["confusion"]["shares"]
     assert set(shares) == set(CELLS)
     assert shares["fake called fake"] + shares["fake called real"] == pytest.approx(1)
     assert set(numbers["rivals"]) > METHODS
     for values in numbers["rivals"].values():
-        assert set(values) == {"FD", "precision", "recall", "density", "coverage", "reward", "images per image kept"}
+        assert set(values) == {*MEASURES, "reward", "images per image kept"}
+    for limits in numbers["another batch of random latents"].values():
+        assert all(one["low"] <= one["mean"] <= one["high"] for one in limits.values())
     assert numbers["rivals"]["random latents"]["images per image kept"] == 1
     assert numbers["rivals"]["exhaustive"]["images per image kept"] >= 10
     assert len(numbers["pairs"]["generated"]["all"]) == 100
     assert {file.name for file in (folder / "figures").iterdir()} >= FIGURES
-    assert (folder / "gan.safetensors").is_file() and (folder / "config.json").is_file()
+    assert (folder / "gan.safetensors").is_file() and (folder / "gan-1.safetensors").is_file()
+    assert (folder / "config.json").is_file()
 
     page = (folder / "report.html").read_text()
     text = read(page).text

@@ -1,11 +1,14 @@
 """``train_agent.py --algo bandit``, as a person types it."""
 
+import dataclasses
 import json
 
+import numpy as np
 import pytest
 
-from agents.bandits import BANDITS
-from gan_backbones import load_gan
+from agents.bandit_run import _policies
+from agents.bandits import BANDITS, make_bandit
+from gan_backbones import load_gan, save_gan
 from gan_backbones.tensor_file import read_tensors
 
 TINY = ["--algo", "bandit", "--total-timesteps", "320", "--num-envs", "16", "--no-progress", "--run-dir", "run"]
@@ -24,7 +27,7 @@ def test_a_run_trains_a_gan_and_leaves_a_whole_folder(run_script, tmp_path, caps
     assert run_script("train_agent", *TINY, *arguments) == 0
     folder = tmp_path / "run"
     evaluation = json.loads((folder / "evaluation.json").read_text())
-    assert set(evaluation["methods"]) == {"bandit", "top", "random"} and len(evaluation["instances"]) == 2
+    assert set(evaluation["methods"]) == {"bandit", "top", "some", "random"} and len(evaluation["instances"]) == 2
     for method in evaluation["methods"].values():
         assert set(method) == {"final", "median", "iqm", "ci95", "p90"} and len(method["final"]) == 2
     config = json.loads((folder / "config.json").read_text())
@@ -36,6 +39,17 @@ def test_a_run_trains_a_gan_and_leaves_a_whole_folder(run_script, tmp_path, caps
     tensors, _ = read_tensors(folder / "policy.safetensors")
     assert tensors["values"].shape == (24,) and tensors["codes"].shape == (24, 4)
     assert "bandit" in capsys.readouterr().out
+
+
+def test_the_best_tenth_is_compared_with_as_many_codes_at_random():
+    bandit = make_bandit("ema", 40, 0)
+    arms = np.arange(40)
+    bandit.learn(arms, np.cos(arms))
+    policies = _policies(bandit, seed=1)
+    assert np.flatnonzero(policies["top"]).tolist() == sorted(arms[np.cos(arms).argsort()][-4:])
+    assert policies["top"].max() == policies["some"].max() == 1 / 4 and policies["some"].sum() == 1
+    assert (policies["some"] != _policies(bandit, seed=2)["some"]).any()
+    assert (policies["some"] == _policies(bandit, seed=1)["some"]).all()
 
 
 @pytest.mark.parametrize("learner", BANDITS)
@@ -57,6 +71,16 @@ def test_a_team_has_a_member_for_each_term(run_script, tmp_path, checkpoint):
     assert json.loads((tmp_path / "run" / "config.json").read_text())["algorithm"]["team"] == "alternating"
 
 
+@pytest.mark.parametrize("given", [["--data", "digits"], ["data=digits"]], ids=["data", "env"])
+def test_data_are_named_once_for_rewards_and_grades(given, run_script, tmp_path, checkpoint):
+    """Of a checkpoint that does not say what it was trained on."""
+    generator, discriminator, meta = load_gan(checkpoint)
+    save_gan(tmp_path / "silent.safetensors", generator, discriminator, dataclasses.replace(meta, notes={}))
+    arguments = ["--reward", "calibrated", "--env", "gan=silent.safetensors", "codes=20", *given]
+    assert run_script("train_agent", *TINY, *arguments) == 0
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["environment"]["data"] == "digits"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -69,6 +93,9 @@ def test_a_team_has_a_member_for_each_term(run_script, tmp_path, checkpoint):
         (["--algo-options", "team=all"], "unknown team 'all'; known: weighted"),
         (["--algo-options", "team=weighted"], "a reward of at least two terms"),
         (["--algo-options", "alpha=3"], "bandit 'ema'"),
+        (["--algo-options", "team_period=3"], "'team_period' is for a team; name one by team=, of weighted"),
+        (["--reward", "diverse", "--algo-options", "team=alternating", "team_pace=3"], "team 'alternating': "),
+        (["--data", "digits", "--env", "gan=x", "data=faces"], "--data digits and --env data=faces differ"),
         (["--reward", "quality"], "unknown reward 'quality'; presets: discriminator"),
         (["--knobs", "lr_g,lr_d"], "--knobs is not for --algo bandit"),
         (["--suite", "ring"], "--suite is not for --algo bandit"),
