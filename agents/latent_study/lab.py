@@ -86,7 +86,7 @@ def full(updates: int, width: int) -> StudySettings:
         sizes=GanSizes(width=width, batch_size=32, updates=updates),
         seeds=3,
         real=10_000,
-        looks=20,
+        looks=10,
         samples=2000,
         batches=5,
         large_updates=max(1, updates // 4),
