@@ -13,6 +13,8 @@ from agents.trained import load_run
 from gan_env import EnvConfig
 from gan_env.knobs import RATE_KNOBS
 
+ALIASES = {"none": "noop"}
+"""Other names of rules."""
 SEEN = ("knobs", "action_type", "moves", "observation", "history")
 """Options of an environment that a policy depends on."""
 
@@ -28,10 +30,11 @@ class Controller:
 
 
 def find_controller(name: str) -> Controller:
-    """The rule ``name``, or the policy in the run folder ``name``.
+    """The rule ``name``, by any of its names, or the policy in the run folder ``name``.
 
     Raises ``ValueError``, in one line, for a name that is neither, and for a folder without a policy that fits.
     """
+    name = ALIASES.get(name, name)
     if name in RULES:
         rule = RULES[name]
         settings: dict[str, Any] = {"action_type": "continuous"}
@@ -42,6 +45,7 @@ def find_controller(name: str) -> Controller:
         return Controller(settings, rule.build)
     folder = Path(name)
     if not folder.is_dir():
-        raise ValueError(f"unknown controller {name!r}; known: {', '.join(RULES)}, or a run folder of train_agent.py")
+        known = ", ".join((*RULES, *ALIASES))
+        raise ValueError(f"unknown controller {name!r}; known: {known}, or a run folder of train_agent.py")
     policy, config, _ = load_run(folder)
     return Controller({option: getattr(config, option) for option in SEEN}, lambda config: policy)

@@ -1,7 +1,8 @@
 """What a balancer does in GAN loops that know nothing of this project, from bad starting rates and from good ones.
 
 For each loop of examples/foreign_loops: the best constant pair of rates, searched on seeds of its own; then, from four
-bad pairs and from that one, the loop left alone and the loop balanced, over further seeds.
+bad pairs and from that one, the loop left alone and the loop balanced, over further seeds. The rule that tells what the
+balancer is worth stands in agents/rescue.py.
 
 Examples:
     python scripts/foreign_loops.py --json foreign.json
@@ -16,34 +17,29 @@ import itertools
 import json
 import math
 import sys
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 import tyro
 from rich.console import Console
 from rich.table import Table
-from tqdm import tqdm
 
 from agents.balancer import Balancer
 from agents.cli import fail_in_one_line
+from agents.rescue import ALLOWED, ENOUGH, HARMFUL, Rescue, judge_start
 from agents.run_folder import provenance
+from agents.side_by_side import side_by_side
+from agents.statistics.crossed import Estimate
 from gan_backbones.files import read_json, write_atomically
 from gan_backbones.tensor_file import digest_tensors
-from gan_backbones.threads import available_cores
 
 FOLDER = Path(__file__).parents[1] / "examples" / "foreign_loops"
 LOOPS = ("moons_wgan_gp", "digits_lsgan", "patches_hinge")
 BAD_STARTS = ((1e-5, 1e-2), (1e-2, 1e-5), (3e-2, 3e-2), (1e-5, 1e-5))
-ALLOWED, ENOUGH = 1.25, 3
-"""Rescued: a median of at most this many times that of the tuned rates; from at least so many of the bad starts."""
 _TUNING_SEED = 1000
-
 
 Setting = tuple[str, float, float, str | None]
 """Loop, rates of generator and discriminator, policy."""
@@ -101,6 +97,7 @@ def main() -> None:
         "tuning",
     )
     tuned = {loop: best_pair(tried, loop) for loop in options.loops}
+    study.findings["warnings"] = [line for loop in options.loops for line in edges(loop, tuned[loop], options.grid)]
     settled = study.settle(
         [
             study.run(loop, *start, seed, policy)
@@ -112,9 +109,11 @@ def main() -> None:
         "balancing",
     )
     if options.policy is not None:
-        study.rows = [row for loop in options.loops for row in compare(loop, tuned[loop], settled, options.policy)]
-        report(study.rows, options)
+        judged = [judge(loop, tuned[loop], settled, options.policy) for loop in options.loops]
+        study.findings["rows"] = [row for rows, _ in judged for row in rows]
+        study.findings["verdicts"] = [verdict for _, verdict in judged]
     study.keep()
+    report(study.findings, options.seeds)
 
 
 class Study:
@@ -123,7 +122,7 @@ class Study:
     def __init__(self, options: Options) -> None:
         """Raises ``ValueError`` for a policy or a record that cannot be read."""
         self.options = options
-        self.rows: list[dict[str, Any]] = []
+        self.findings: dict[str, list[Any]] = {"rows": [], "verdicts": [], "warnings": []}
         policy = None if options.policy is None else Balancer.load(options.policy).policy
         content = "" if policy is None else digest_tensors(policy.network.state_dict(), repr(policy.spec))
         files = {loop: (FOLDER / f"{loop}.py").read_bytes() for loop in options.loops}
@@ -140,8 +139,9 @@ class Study:
 
     def settle(self, runs: list[Run], label: str) -> dict[Setting, list[float]]:
         """Make the trainings that are missing; the final distances of each setting, by seed."""
-        for run, value in train_all([run for run in runs if run not in self._finals], label):
-            self._finals[run] = value
+        missing = [run for run in dict.fromkeys(runs) if run not in self._finals]
+        for place, value in side_by_side(train, [(run,) for run in missing], label):
+            self._finals[missing[place]] = value
             self.keep()
         return by_setting({run: self._finals[run] for run in runs})
 
@@ -150,7 +150,7 @@ class Study:
         if self.options.json is None:
             return
         record = {
-            "rows": self.rows,
+            **self.findings,
             "runs": [[*run, value] for run, value in sorted(self._finals.items(), key=repr)],
             "options": asdict(self.options) | {"json": str(self.options.json)},
         }
@@ -168,27 +168,16 @@ def read_finals(path: Path) -> dict[Run, float]:
         raise ValueError(f"--json {path}: there is a file, and it is no record of this script: {error}") from None
 
 
-def train_all(runs: list[Run], label: str) -> Iterator[tuple[Run, float]]:
-    """Each with its final distance, as they end, side by side on all cores."""
-    with ProcessPoolExecutor(available_cores(), get_context("spawn"), torch.set_num_threads, (1,)) as executor:
-        pending = {executor.submit(train, run): run for run in runs}
-        try:
-            ended = as_completed(pending)
-            for future in tqdm(ended, label, len(runs), unit="run", disable=None, dynamic_ncols=True):
-                yield pending[future], future.result()
-        finally:
-            executor.shutdown(wait=False, cancel_futures=True)
-
-
 def train(run: Run) -> float:
     """The final distance of one run; infinity where it is not finite."""
-    module = _load(run.loop)
+    module = load_loop(run.loop)
     length = {} if run.updates is None else {"updates": run.updates}
     value = float(module.train(run.lr_g, run.lr_d, run.seed, policy=run.policy, **length))
     return value if math.isfinite(value) else math.inf
 
 
-def _load(name: str) -> Any:
+def load_loop(name: str) -> Any:
+    """The module of a loop."""
     spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -198,7 +187,7 @@ def _load(name: str) -> Any:
 
 
 def by_setting(finals: Mapping[Run, float]) -> dict[Setting, list[float]]:
-    """Distances over the seeds of each loop, pair of rates and policy."""
+    """Distances over the seeds of each loop, pair of rates and policy, in the order of the runs."""
     grouped: dict[Setting, list[float]] = {}
     for run, value in finals.items():
         grouped.setdefault((run.loop, run.lr_g, run.lr_d, run.policy), []).append(value)
@@ -211,52 +200,103 @@ def best_pair(tried: Mapping[Setting, list[float]], loop: str) -> tuple[float, f
     return min(medians, key=lambda pair: medians[pair])
 
 
-def compare(
+def edges(loop: str, tuned: tuple[float, float], grid: Sequence[float]) -> list[str]:
+    """A warning for each tuned rate at an end of the grid, beyond which a better one may lie."""
+    ends = {min(grid): "smallest", max(grid): "largest"}
+    return [
+        f"{loop}: the tuned rate of the {network}, {rate:g}, is the {ends[rate]} of --grid; a better one may lie beyond"
+        for network, rate in zip(("generator", "discriminator"), tuned, strict=True)
+        if rate in ends
+    ]
+
+
+def judge(
     loop: str, tuned: tuple[float, float], settled: Mapping[Setting, list[float]], policy: str
-) -> list[dict[str, Any]]:
-    """One row per start: medians over the seeds, and the balanced one over that of the tuned rates."""
-    alone = settled[(loop, *tuned, None)]
-    reference = float(np.median(alone))
-    rows = []
-    for start in (*BAD_STARTS, tuned):
-        balanced = settled[(loop, *start, policy)]
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """One row per start, that from the tuned rates last; and what they say together."""
+    name, reference = load_loop(loop).NAME, settled[(loop, *tuned, None)]
+    rows, starts = [], []
+    for pair in (*BAD_STARTS, tuned):
+        alone, balanced = (settled[(loop, *pair, who)] for who in (None, policy))
+        try:
+            start = judge_start(alone, balanced, reference)
+        except ValueError as error:
+            raise ValueError(f"{loop}: {error}") from None
+        starts.append(start)
         rows.append(
             {
                 "loop": loop,
-                "start": list(start),
-                "tuned": start == tuned,
-                "left_alone": float(np.median(settled[(loop, *start, None)])),
+                "name": name,
+                "start": list(pair),
+                "tuned": False,
+                "left_alone": float(np.median(alone)),
                 "balanced": float(np.median(balanced)),
-                "ratio": float(np.median(balanced)) / reference,
-                "worst_ratio": max(balanced) / reference,
-                "tuned_range": [min(alone) / reference, max(alone) / reference],
+                **_flat("left_alone_ratio", start.alone),
+                **_flat("ratio", start.balanced),
+                "worst_ratio": start.worst,
+                **_flat("change", start.change),
+                "verdict": "not bad" if not start.bad else "rescued" if start.rescued else "not rescued",
             }
         )
-    return rows
+    *others, good = starts
+    rows[-1] |= {"tuned": True, "verdict": "no harm shown" if good.harmless else "harm"}
+    rescue = Rescue.of(others)
+    verdict = {
+        "loop": loop,
+        "name": name,
+        "tuned": list(tuned),
+        "reference": float(np.median(reference)),
+        "starts": len(others),
+        **asdict(rescue),
+        "wanted": rescue.wanted,
+        "reached": rescue.reached,
+        **_flat("change", good.change),
+        "harmless": good.harmless,
+    }
+    return rows, verdict
 
 
-def report(rows: list[dict[str, Any]], options: Options) -> None:
-    """Print the table, and what it says of each loop."""
+def _flat(name: str, one: Estimate) -> dict[str, Any]:
+    return {name: one.value, f"{name}_ci95": [one.low, one.high]}
+
+
+def _interval(row: Mapping[str, Any], name: str) -> str:
+    return "{:.3g} [{:.3g}, {:.3g}]".format(row[name], *row[f"{name}_ci95"])
+
+
+def report(findings: Mapping[str, list[Any]], seeds: int) -> None:
+    """Print the table, what it says of each loop, and the warnings."""
     console = Console()
-    table = Table(title=f"final distances, medians of {options.seeds} seeds; lower is better")
-    for column in ("loop", "start G, D", "left alone", "balanced", "over tuned", "worst seed"):
-        table.add_column(column, justify="left" if column in ("loop", "start G, D") else "right")
-    for row in rows:
-        start = "{:.3g}, {:.3g}".format(*row["start"]) + (" (tuned)" if row["tuned"] else "")
-        numbers = [f"{row[name]:.3g}" for name in ("left_alone", "balanced", "ratio", "worst_ratio")]
-        table.add_row(row["loop"], start, *numbers)
-    console.print(table)
-    for loop in options.loops:
-        own = [row for row in rows if row["loop"] == loop]
-        rescued = sum(row["ratio"] <= ALLOWED for row in own if not row["tuned"])
-        (good,) = (row for row in own if row["tuned"])
-        harmless = good["ratio"] <= good["tuned_range"][1]
-        console.print(
-            f"{loop}: {rescued} of {len(BAD_STARTS)} bad starts within {ALLOWED:g} times the tuned rates "
-            f"({'reached' if rescued >= ENOUGH else 'NOT REACHED'}, {ENOUGH} wanted); from the tuned rates "
-            f"{good['ratio']:.2f} times ({'within' if harmless else 'OUTSIDE'} their spread over seeds)",
-            highlight=False,
+    if findings["rows"]:
+        table = Table(
+            title=f"final distance over that of the tuned rates, medians of {seeds} seeds [95 %]; lower is better"
         )
+        for column in ("loop", "start G, D", "left alone", "balanced", "worst seed", ""):
+            table.add_column(column, justify="right" if column in ("left alone", "balanced", "worst seed") else "left")
+        for row in findings["rows"]:
+            ratios = _interval(row, "left_alone_ratio"), _interval(row, "ratio"), f"{row['worst_ratio']:.3g}"
+            start = "{:.3g}, {:.3g}".format(*row["start"]) + (" (tuned)" if row["tuned"] else "")
+            table.add_row(row["name"], start, *ratios, row["verdict"])
+        console.print(table)
+    for verdict in findings["verdicts"]:
+        console.print(told(verdict), highlight=False)
+    for line in findings["warnings"]:
+        console.print(f"warning: {line}", highlight=False)
+
+
+def told(verdict: Mapping[str, Any]) -> str:
+    """One loop in words."""
+    bad = f"{verdict['bad']} of {verdict['starts']} starts are bad (at least {HARMFUL:g} times the tuned distance)"
+    if verdict["reached"] is None:
+        rescue = "nothing to rescue"
+    else:
+        judged = "reached" if verdict["reached"] else "NOT REACHED"
+        rescue = (
+            f"{verdict['rescued']} of these balanced to within {ALLOWED:g} times it "
+            f"({judged}: {verdict['wanted']} wanted, {ENOUGH:.0%} of the bad)"
+        )
+    harm = "no harm shown" if verdict["harmless"] else "HARM"
+    return f"{verdict['name']}: {bad}; {rescue}. From the tuned rates {_interval(verdict, 'change')} times ({harm})."
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Train one GAN, its knobs turned by a rule or by a trained agent, and score it.
 
-Any backbone on any data set. Controllers: noop leaves the knobs alone; cosine is a schedule of the rates; apfl watches
-the accuracies; a run folder of train_agent.py is asked what to do. docs/train-gan.md tells of these and of others.
+Any backbone on any data set. Controllers: none, or noop, leaves the knobs alone; cosine is a schedule of the rates;
+apfl watches the accuracies; a run folder of train_agent.py is asked what to do. docs/train-gan.md tells of these and
+others.
 
 Examples:
     python scripts/train_gan.py --data faces --resolution 32 --controller cosine --updates 4000

@@ -28,7 +28,10 @@ def bootstrap_interval(
     statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]] = interquartile_mean,
     level: float = 0.95,
 ) -> tuple[float, float]:
-    """Percentile bootstrap interval of ``statistic`` over the instances ``(n,)``."""
+    """Percentile bootstrap interval of ``statistic`` over the instances, the first axis of ``values`` ``(n, ...)``.
+
+    ``statistic`` maps draws ``(resamples, n, ...)`` to ``(resamples,)``.
+    """
     low, high = np.quantile(statistic(values[_resamples(len(values))]), [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 

@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from agents.controllers import RULES
+from agents.controllers import find_controller
 from agents.evaluation import Evaluator, finals, with_rates
 from agents.predictors import NoopPredictor
 from agents.statistics import bootstrap_interval, interquartile_mean
@@ -115,7 +115,7 @@ def read_curves(folder: Path) -> dict[str, dict[str, list[list[float]]]]:
 def play_rivals(folder: Path, options: AgentOptions) -> tuple[dict[str, Any], dict[str, list[float]]]:
     """Final distances, on the agents' test instances, of those that need no training."""
     _, config, _ = load_run(folder)
-    rule = RULES[_RULE]
+    rule = find_controller(_RULE)
     own = replace(config, **{"observation": "default", "workers": 1, **rule.settings})
     evaluator = Evaluator(own, options.num_envs)
     test = evaluator.suite.instances("test")

@@ -1,8 +1,9 @@
 """What training and sampling cost: seconds per update, peak memory, latency.
 
 All contenders live in one process of one thread and take turns, so that a machine whose speed drifts is fair to all.
-The seconds are the process's own, so that other work on the machine counts less; ratios are medians over the turns of
-ratios within a turn. Peak memory is what a fresh process gains by three updates.
+Those with the same networks and terms are timed once, and share what comes out. The seconds are the process's own, so
+that other work on the machine counts less; ratios are medians over the turns of ratios within a turn, and their spread
+is told. Peak memory is what a fresh process gains by three updates.
 """
 
 from __future__ import annotations
@@ -65,7 +66,8 @@ def run(options: CostOptions) -> None:
     contenders: dict[str, Recipe] = {}
     for name in options.contenders:
         contenders |= forms(name, table[name], scales)
-    populations = {name: make(recipe, options.budget, options.size) for name, recipe in contenders.items()}
+    same = timed_as(contenders)
+    populations = {name: make(contenders[name], options.budget, options.size) for name in dict.fromkeys(same.values())}
     works: dict[str, Callable[[], object]] = {}
     for name, population in populations.items():
         values = {"lr_g": 1e-3, "lr_d": 1e-3, **contenders[name].constants}
@@ -73,30 +75,35 @@ def run(options: CostOptions) -> None:
         works[name] = lambda population=population, knobs=knobs: population.update(knobs, options.updates)
     updates = options.updates * options.size
     seconds = {name: [one / updates for one in own] for name, own in take_turns(works, options.turns).items()}
-    sampled = [name for name in _SAMPLED if name in populations]
+    sampled = [name for name in _SAMPLED if name in contenders]
     latencies = take_turns(
         {
-            f"{name} x {count}": lambda population=populations[name], count=count: population.sample(count)
+            f"{name} x {count}": lambda population=populations[same[name]], count=count: population.sample(count)
             for name in sampled
             for count in _COUNTS
         },
         options.turns,
     )
     memory = {name: peak(table[name], options) for name in tqdm(sampled, "memory", disable=None)}
-    rows = [
-        {
-            "name": name,
-            "seconds_per_update": statistics.median(seconds[name]),
-            "of_first": ratio(seconds[name], seconds[next(iter(seconds))]),
-            "turns": seconds[name],
-            "planned_bytes": populations[name].memory.total(options.size),
-            "peak_bytes": memory.get(name),
-            "latency_seconds": {
-                str(count): statistics.median(latencies[f"{name} x {count}"]) for count in _COUNTS if name in memory
-            },
-        }
-        for name in seconds
-    ]
+    first = seconds[next(iter(seconds))]
+    rows = []
+    for name, timed in same.items():
+        own = ratios(seconds[timed], first)
+        rows.append(
+            {
+                "name": name,
+                "timed_as": timed,
+                "seconds_per_update": statistics.median(seconds[timed]),
+                "of_first": statistics.median(own),
+                "of_first_range": [min(own), max(own)],
+                "turns": seconds[timed],
+                "planned_bytes": populations[timed].memory.total(options.size),
+                "peak_bytes": memory.get(name),
+                "latency_seconds": {
+                    str(count): statistics.median(latencies[f"{name} x {count}"]) for count in _COUNTS if name in memory
+                },
+            }
+        )
     show(
         f"width {options.width}, {options.budget.resolution} pixels, {options.size} at once, one thread, by the GAN",
         ("", "ms an update", "of the first", "peak MB", *(f"ms for {count} images" for count in _COUNTS)),
@@ -104,7 +111,7 @@ def run(options: CostOptions) -> None:
             (
                 row["name"],
                 f"{1e3 * row['seconds_per_update']:.1f}",
-                f"{row['of_first']:.2f}",
+                "{:.2f} ({:.2f}..{:.2f})".format(row["of_first"], *row["of_first_range"]),
                 "" if row["peak_bytes"] is None else f"{row['peak_bytes'] / 1e6:.0f}",
                 *(f"{1e3 * value:.1f}" for value in row["latency_seconds"].values()),
             )
@@ -120,13 +127,26 @@ def sized(recipe: Recipe, width: int) -> Recipe:
 
 
 def forms(name: str, recipe: Recipe, scales: int) -> dict[str, Recipe]:
-    """What has to be timed for a recipe, by name: itself, or each number of its ``scales`` where it grows."""
+    """What has to be timed for a recipe, by name: its networks and terms, at each number of ``scales`` where it grows.
+
+    At all scales a GAN that grows is one that does not.
+    """
+    whole = Recipe(recipe.backbone, recipe.options, recipe.constants)
     if not recipe.grow:
-        return {name: recipe}
+        return {name: whole}
     constants = {**recipe.constants, "stage": 1.0}
-    return {
+    coarser = {
         at_scales(name, shown): Recipe(recipe.backbone, {**recipe.options, "scales": shown}, constants)
-        for shown in range(1, scales + 1)
+        for shown in range(1, scales)
+    }
+    return coarser | {at_scales(name, scales): whole}
+
+
+def timed_as(contenders: Mapping[str, Recipe]) -> dict[str, str]:
+    """Whose time each contender has: that of the first with the same recipe."""
+    return {
+        name: next(other for other, theirs in contenders.items() if theirs == recipe)
+        for name, recipe in contenders.items()
     }
 
 
@@ -143,9 +163,9 @@ def mean_cost(name: str, recipe: Recipe, costs: Mapping[str, float], scales: int
     return statistics.fmean(costs[at_scales(name, growth.computed(one / decisions))] for one in range(decisions))
 
 
-def ratio(ours: list[float], first: list[float]) -> float:
-    """Median over the turns of the ratio within a turn."""
-    return statistics.median(a / b for a, b in zip(ours, first, strict=True))
+def ratios(ours: list[float], first: list[float]) -> list[float]:
+    """Ratio within each turn."""
+    return [a / b for a, b in zip(ours, first, strict=True)]
 
 
 def make(recipe: Recipe, budget: Budget, size: int) -> GanPopulation:

@@ -5,21 +5,17 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import torch
 from rich.console import Console
 from rich.table import Table
-from tqdm import tqdm
 
 from agents.run_folder import provenance
+from agents.side_by_side import side_by_side
 from gan_backbones.files import write_atomically
-from gan_backbones.threads import available_cores
 
 T = TypeVar("T")
 
@@ -43,17 +39,8 @@ class Study:
 
     def compute(self, work: Callable[..., T], jobs: Sequence[tuple[Any, ...]], label: str) -> list[T]:
         """``work(*job)`` of every job, in processes beside each other; results in the order of the jobs."""
-        workers = min(self.processes or available_cores(), len(jobs))
-        pool = ProcessPoolExecutor(workers, get_context("spawn"), torch.set_num_threads, (1,))
-        with pool:
-            futures = [pool.submit(work, *job) for job in jobs]
-            try:
-                for future in tqdm(as_completed(futures), total=len(futures), desc=label, disable=None):
-                    future.result()
-            except BaseException:  # what has not begun is called off
-                pool.shutdown(cancel_futures=True)
-                raise
-        return [future.result() for future in futures]
+        results = dict(side_by_side(work, jobs, label, self.processes))
+        return [results[place] for place in range(len(jobs))]
 
     def record(self, part: str, options: Any, rows: Sequence[Mapping[str, Any]], **others: Any) -> Path:
         """Write what a part found; returns the file."""

@@ -9,7 +9,7 @@ import pytest
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from agents.apfl import Apfl
-from agents.controllers import find_controller
+from agents.controllers import ALIASES, find_controller
 from agents.evaluation import Evaluator, with_rates
 from agents.presets import ALGORITHMS
 from agents.rules import RULES
@@ -58,6 +58,13 @@ def test_every_rule_plays_whole_episodes(rule, observation):
         assert record.decisions == 8 and math.isfinite(record.final)
         assert all(abs(number) <= 1 for action in record.actions for number in action)
         assert any(np.ptp(path) > 0 for path in zip(*record.log10_knobs, strict=True)) == (rule != "noop")
+
+
+@pytest.mark.parametrize("alias", ALIASES)
+def test_another_name_is_the_same_rule(alias):
+    assert alias not in RULES
+    named, same = find_controller(alias), find_controller(ALIASES[alias])
+    assert named.settings == same.settings and named.build == same.build
 
 
 def test_cosine_is_followed_from_any_start():
@@ -236,7 +243,7 @@ def test_a_saved_policy_decides_as_before(algorithm, tmp_path):
 
 
 def test_what_is_no_controller_is_told_in_one_line(tmp_path):
-    with pytest.raises(ValueError, match=r"unknown controller 'cosinus'; known: noop, .*, apfl, or a run folder"):
+    with pytest.raises(ValueError, match=r"unknown controller 'cosinus'; known: noop, .*, apfl, none, or a run folder"):
         find_controller("cosinus")
     with pytest.raises(ValueError, match="is no run folder"):
         find_controller(str(tmp_path))

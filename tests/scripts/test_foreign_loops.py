@@ -33,7 +33,11 @@ def load(monkeypatch):
 def study(load, monkeypatch):
     """The script, which trains in this process."""
     module = load(ROOT / "scripts" / "foreign_loops.py")
-    monkeypatch.setattr(module, "train_all", lambda runs, label: ((run, module.train(run)) for run in runs))
+
+    def in_turn(work, jobs, label):
+        return ((place, module.train(*job)) for place, job in enumerate(jobs))
+
+    monkeypatch.setattr(module, "side_by_side", in_turn)
     return module
 
 
@@ -69,20 +73,63 @@ def test_a_loop_ends_as_its_seed_says_and_is_steered(load, path, tmp_path):
     assert alone != train(1e-3, 1e-3, 0, updates=6, policy=str(tmp_path / "up.safetensors"))
 
 
-def test_the_table_by_hand(study):
+def test_the_table_by_hand(study, capsys):
+    loop = "moons_wgan_gp"
+
     def runs(lr_g, lr_d, policy, values):
-        return {study.Run("a", lr_g, lr_d, seed, policy, None, ""): value for seed, value in enumerate(values)}
+        return {study.Run(loop, lr_g, lr_d, seed, policy, None, ""): value for seed, value in enumerate(values)}
 
     found = runs(1e-3, 1e-3, None, [2.0, 4.0, math.inf]) | runs(1e-3, 1e-2, None, [1.0, 5.0, 5.0])
-    assert study.best_pair(study.by_setting(found), "a") == (1e-3, 1e-3)
+    assert study.best_pair(study.by_setting(found), loop) == (1e-3, 1e-3)
     tuned = (1e-3, 1e-3)
     finals = runs(*tuned, None, [1.0, 2.0, 3.0]) | runs(*tuned, "p", [2.0, 3.0, 9.0])
-    for start in study.BAD_STARTS:
-        finals |= runs(*start, None, [8.0, 8.0, 8.0]) | runs(*start, "p", [2.0, 2.4, 2.4])
-    *bad, good = study.compare("a", tuned, study.by_setting(finals), "p")
-    assert [row["tuned"] for row in (*bad, good)] == [False] * 4 + [True]
-    assert all((row["left_alone"], row["balanced"], row["ratio"]) == (8.0, 2.4, 1.2) for row in bad)
-    assert (good["ratio"], good["worst_ratio"], good["tuned_range"]) == (1.5, 4.5, [0.5, 1.5])
+    # Lost and rescued, bad and not rescued, bad and rescued, and one that never was bad.
+    ends = (([math.inf] * 3, 2.4), ([8.0] * 3, 2.6), ([4.0] * 3, 2.0), ([3.9] * 3, 2.0))
+    for start, (alone, balanced) in zip(study.BAD_STARTS, ends, strict=True):
+        finals |= runs(*start, None, alone) | runs(*start, "p", [balanced] * 3)
+    rows, verdict = study.judge(loop, tuned, study.by_setting(finals), "p")
+    assert [row["tuned"] for row in rows] == [False] * 4 + [True]
+    assert [row["verdict"] for row in rows] == ["rescued", "not rescued", "rescued", "not bad", "harm"]
+    assert [(row["left_alone"], row["ratio"]) for row in rows[1:4]] == [(8.0, 1.3), (4.0, 1.0), (3.9, 1.0)]
+    assert rows[1]["ratio_ci95"] == pytest.approx([2.6 / 3, 2.6]) and rows[4]["worst_ratio"] == 4.5
+    assert {name: verdict[name] for name in ("reference", "starts", "bad", "rescued", "wanted", "reached")} == {
+        "reference": 2.0,
+        "starts": 4,
+        "bad": 3,
+        "rescued": 2,
+        "wanted": 3,
+        "reached": False,
+    }
+    assert verdict["name"] == "moons, WGAN-GP, RMSprop" and verdict["change_ci95"] == pytest.approx([1.5, 3.0])
+    study.report({"rows": rows, "verdicts": [verdict], "warnings": ["mind this"]}, 3)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "3 of 4 starts are bad" in printed and "(NOT REACHED: 3 wanted, 75% of the bad)" in printed
+    assert "(HARM)" in printed and printed.endswith("warning: mind this")
+    lost = study.by_setting(finals | runs(*tuned, None, [1.0, math.inf, math.inf]))
+    with pytest.raises(ValueError, match="moons_wgan_gp: the tuned rates end in no finite distance"):
+        study.judge(loop, tuned, lost, "p")
+
+
+def test_a_tuned_rate_at_the_end_of_the_grid_is_told(study):
+    grid = (1e-4, 1e-3, 1e-2)
+    assert study.edges("a", (1e-3, 1e-3), grid) == []
+    (low,), (high,) = study.edges("a", (1e-4, 1e-3), grid), study.edges("a", (1e-3, 1e-2), grid)
+    assert "a: the tuned rate of the generator, 0.0001, is the smallest" in low
+    assert "discriminator, 0.01, is the largest" in high
+
+
+def test_a_tuned_pair_may_be_one_of_the_bad_ones(study):
+    tuned = study.BAD_STARTS[0]
+    pairs = study.BAD_STARTS
+    finals = {
+        study.Run("digits_lsgan", *pair, seed, policy, None, ""): 1.0
+        for pair in pairs
+        for policy in (None, "p")
+        for seed in range(2)
+    }
+    rows, verdict = study.judge("digits_lsgan", tuned, study.by_setting(finals), "p")
+    assert len(rows) == 5 and verdict["bad"] == 0 and verdict["reached"] is None
+    assert "nothing to rescue" in study.told(verdict)
 
 
 def test_a_small_study_is_recorded(study, monkeypatch, tmp_path, capsys):
@@ -106,7 +153,8 @@ def test_a_small_study_is_recorded(study, monkeypatch, tmp_path, capsys):
     record = json.loads((tmp_path / "out" / "study.json").read_text())
     assert len(record["rows"]) == 5 and len(record["runs"]) == 4 + 20
     assert all(row["balanced"] == row["left_alone"] for row in record["rows"])  # this policy leaves the rates alone
-    assert "from the tuned rates 1.00 times (within their spread" in " ".join(capsys.readouterr().out.split())
+    assert "From the tuned rates 1 [1, 1] times (no harm shown)" in " ".join(capsys.readouterr().out.split())
+    assert record["verdicts"][0]["harmless"] and record["warnings"]  # both rates of this grid are at its ends
 
     made = []
 

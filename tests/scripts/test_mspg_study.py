@@ -1,5 +1,6 @@
 """The study of MSPG-SEN: what is computed from its runs, and small runs of its parts."""
 
+import dataclasses
 import importlib
 import json
 import sys
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 from torch.utils.tensorboard.writer import SummaryWriter
+
+from gan_env import SUITES, instances
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 SMALL = [
@@ -70,13 +73,48 @@ def test_the_cost_of_a_gan_that_grows_is_that_of_the_scales_it_computes(part):
     assert [cost.scale_count(pixels) for pixels in (16, 32, 128)] == [2, 3, 5]
     growing = recipe(options={"width": 4}, constants={"aux_weight": 0.2}, grow=0.5)
     forms = cost.forms("a", growing, 3)
-    assert [form.options["scales"] for form in forms.values()] == [1, 2, 3]
-    assert all(form.constants == {"aux_weight": 0.2, "stage": 1.0} and not form.grow for form in forms.values())
+    *coarser, whole = forms.values()
+    assert [form.options["scales"] for form in coarser] == [1, 2]
+    assert all(form.constants == {"aux_weight": 0.2, "stage": 1.0} and not form.grow for form in coarser)
+    assert whole == dataclasses.replace(growing, grow=0.0)
     # One scale for an eighth of the training, two for a quarter, then all.
     costs = dict(zip(forms, (1.0, 2.0, 4.0), strict=True))
     assert cost.mean_cost("a", growing, costs, 3) == pytest.approx(0.125 + 0.5 + 2.5, abs=0.01)
     assert cost.forms("b", recipe(), 3) == {"b": recipe()} and cost.mean_cost("b", recipe(), {"b": 1.5}, 3) == 1.5
-    assert cost.ratio([2.0, 30.0, 4.0], [1.0, 10.0, 4.0]) == 2.0
+    assert cost.ratios([2.0, 30.0, 4.0], [1.0, 10.0, 4.0]) == [2.0, 3.0, 1.0]
+
+
+def test_the_same_networks_and_terms_are_timed_once(part):
+    cost, recipes = part("cost"), part("recipes")
+    lite, terms = recipes.LITE, {"aux_weight": 0.1}
+    found = {
+        "lite": lite,
+        "lite, other rates": dataclasses.replace(lite, lr_g=1e-4),
+        "early": dataclasses.replace(lite, grow=0.5),
+        "late": dataclasses.replace(lite, grow=0.8),
+        "terms": dataclasses.replace(lite, constants=terms, grow=0.5),
+    }
+    contenders = {}
+    for name, recipe in found.items():
+        contenders |= cost.forms(name, recipe, 2)
+    assert cost.timed_as(contenders) == {
+        "lite": "lite",
+        "lite, other rates": "lite",
+        "early: 1 scale": "early: 1 scale",
+        "early: 2 scales": "lite",
+        "late: 1 scale": "early: 1 scale",
+        "late: 2 scales": "lite",
+        "terms: 1 scale": "terms: 1 scale",
+        "terms: 2 scales": "terms: 2 scales",
+    }
+
+
+def test_recorded_costs_are_read(part):
+    equal_time = part("equal_time")
+    rivals = ("mspg lite", "mspg lite, growing over half")
+    study = part("study").Study(output=SCRIPTS.parent / "docs" / "results" / "mspg")
+    costs = equal_time.read_costs(equal_time.EqualTimeOptions(rivals=rivals, study=study))
+    assert costs["mspg lite"] == 1 and 0.2 < costs["mspg lite, growing over half"] < 1
 
 
 def test_equal_time_is_fewer_updates_of_what_costs_more(part):
@@ -166,6 +204,32 @@ def test_curves_are_read_from_tensorboard(part, tmp_path):
     }
 
 
+def test_agents_and_those_that_need_no_training_meet_on_the_same_starts(run_script, part, monkeypatch, tmp_path):
+    few = dataclasses.replace(SUITES["faces"], held_out={"validation": 2, "test": 3})
+    task = dataclasses.replace(few.tasks[0], grade_samples=64)
+    monkeypatch.setitem(instances._SUITES, "faces", dataclasses.replace(few, tasks=(task,)))
+    monkeypatch.setattr(part("study").Study, "compute", lambda self, work, jobs, label: [work(*job) for job in jobs])
+    small = [
+        "--width",
+        "2",
+        "--total-timesteps",
+        "12",
+        "--num-envs",
+        "2",
+        "--decisions",
+        "2",
+        "--updates-per-step",
+        "1",
+    ]
+    assert run_script("mspg_study", "q-values", "--rewards", "d_loss_delta", *small) == 0
+    record = json.loads((tmp_path / "docs/results/mspg/q-values.json").read_text())
+    everybody = {"static, both rates 0.001", "apfl", "dqn, reward d_loss_delta, seed 0", "noop", "random"}
+    assert set(record["grades"]) == set(record["summary"]) == everybody and record["rivals"]["n"] == 3
+    assert all(len(grades) == 3 for grades in record["grades"].values())
+    assert record["grades"]["static, both rates 0.001"] != record["grades"]["noop"]
+    assert (tmp_path / "docs/images/mspg-q-values.png").stat().st_size > 0
+
+
 def test_figures_show_every_action_and_every_weight_that_was_not_lost(part):
     curve = [[10, 0.1], [20, 0.2]]
     row = {"name": "default", "seed": 0, "q_values": {"mean_of_best": curve, "keep": curve}, "actions": {"keep": curve}}
@@ -183,11 +247,14 @@ def test_from_costs_to_a_comparison_at_equal_time(run_script, part, monkeypatch,
     assert run_script("mspg_study", "equal-time") == 2
     assert "run the part cost first" in capsys.readouterr().err
     monkeypatch.setattr(part("cost"), "_SAMPLED", ("dcgan",))
-    pair = ["--contenders", "dcgan", "mspg lite", "--width", "2", "--size", "2"]
+    pair = ["--contenders", "dcgan", "mspg lite", "mspg lite, growing over half", "--width", "2", "--size", "2"]
     assert run_script("mspg_study", "cost", "--turns", "1", "--updates", "1", *pair, *SMALL) == 0
     record = json.loads((tmp_path / "docs/results/mspg/cost.json").read_text())
     assert record["rows"][0]["name"] == "dcgan" and record["rows"][0]["of_first"] == 1
     assert record["rows"][0]["peak_bytes"] > 0 and record["versions"]["torch"] and record["hardware"]
+    _, lite, coarse, whole = record["rows"]
+    assert lite["timed_as"] == whole["timed_as"] == "mspg lite" and lite["turns"] == whole["turns"] != coarse["turns"]
+    assert coarse["of_first_range"] == [coarse["of_first"]] * 2  # one turn
     rivals = ["--rivals", "dcgan", "mspg lite", "--seeds", "0", "--budget.updates", "16"]
     assert run_script("mspg_study", "equal-time", *rivals, *SMALL) == 0
     path = tmp_path / "docs/results/mspg/equal-time.json"

@@ -56,13 +56,13 @@ def test_a_gan_that_grows_leaves_a_whole_folder(run_script, tmp_path, capsys):
     assert again == evaluation["scores"][average][0]
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", [*RULES, "none"])
 def test_points_under_every_rule(rule, run_script, tmp_path):
     assert run_script("train_gan", *POINTS, "--controller", rule, "--run-dir", "run") == 0
     _, rows, evaluation, _ = run_folder(tmp_path / "run")
     assert [score["name"] for score in evaluation["scores"]["raw"]][1:] == ["mode_coverage", "high_quality_share"]
     knobs = {tuple(value for name, value in row.items() if name.startswith("knob/")) for row in rows} - {()}
-    assert (len(knobs) == 1) == (rule == "noop")
+    assert (len(knobs) == 1) == (rule in ("noop", "none"))
 
 
 def test_a_trained_agent_turns_the_knobs(run_script, tmp_path):
