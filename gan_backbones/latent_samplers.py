@@ -163,8 +163,8 @@ def langevin(
 
     Langevin dynamics in the latent space of the energy ``E(z) = |z|^2 / 2 - logit(G(z))``:
     ``z <- z - step_size / 2 * grad E(z) + sqrt(step_size) * noise``. Every step generates an image and goes back
-    through both networks, which costs about three times as much as looking at it. The prior alone forgets where it began
-    at a rate of ``step_size / 2`` per step, so ``steps`` should be some times ``2 / step_size``.
+    through both networks, which costs about three times as much as looking at it. Under the prior alone a chain
+    forgets where it began at a rate of ``step_size / 2`` per step: ``steps`` should be some times ``2 / step_size``.
     """
     rng = Generator().manual_seed(seed)
     drawn: list[Tensor] = []
