@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -22,18 +21,19 @@ from numpy.typing import NDArray
 from torch import Tensor, distributed
 from torch.optim import Optimizer
 
+from agents.balancer_plan import Plan, knob_limits
 from agents.logit_record import LogitRecord, as_logit_means
 from agents.policies.policy import Policy, available, load_policy
-from agents.steered_optimizer import SteeredOptimizer
+from agents.steered_optimizer import NORMALISED, SteeredOptimizer
 from gan_backbones.train_stats import Norms, TrainStats, train_stats
-from gan_env.knobs import KNOBS, RATE_KNOBS
+from gan_env.knobs import NAMING_VALUES, RATE_KNOBS
 from gan_env.observation import Measurement, before_training
 
 if TYPE_CHECKING:
     from agents.balancer_schedule import BalancerSchedule
 
-WATCHED_UPDATES = 8
-"""So many updates before a decision, optimizers without Adam's moments begin to measure their steps."""
+WATCHED_STEPS = 8
+"""About so many steps before a decision, optimizers without Adam's moments begin to measure them."""
 
 
 class Writer(Protocol):
@@ -42,34 +42,12 @@ class Writer(Protocol):
     def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> None: ...
 
 
-@dataclass(frozen=True)
-class Plan:
-    """When a balancer decides: before the first update, and then ``decisions - 1`` times at even distances."""
-
-    total_updates: int
-    decisions: int
-    warmup_updates: int = 0
-    """Updates that come before the first decision that counts; until then the knobs stay."""
-
-    def __post_init__(self) -> None:
-        for name, least in (("total_updates", 1), ("decisions", 1), ("warmup_updates", 0)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise ValueError(f"{name} must be a whole number of at least {least}, not {value!r}")
-        if self.decisions > self.total_updates:
-            raise ValueError(f"{self.decisions} decisions need as many updates; total_updates is {self.total_updates}")
-
-    def due(self, decision: int) -> int:
-        """Updates after which a decision is made; that of the number ``decisions`` never is."""
-        return -(-decision * self.total_updates // self.decisions)
-
-
 class Balancer:
     """Sets the two learning rates of a GAN while it trains, as a policy says, and says what the other knobs shall be.
 
     The policy sees what it saw in its environment, by the same code: means over the logits since the last decision,
-    update-to-weight ratios from the optimizers, each knob relative to its start, and the budget left. Only when it
-    decides, the host waits for the device. Where ``torch.distributed`` runs, rank 0 decides and tells the others.
+    update-to-weight ratios from the optimizers, each knob relative to its start, and the budget left. The host waits
+    for the device when a decision is made, once. Where ``torch.distributed`` runs, rank 0 decides and tells the others.
     """
 
     def __init__(self, policy: Policy) -> None:
@@ -110,6 +88,7 @@ class Balancer:
         bounds: Mapping[str, tuple[float, float]] | None = None,
         weights: Mapping[str, float] | None = None,
         beside_scheduler: bool = False,
+        center_logits: bool = False,
         writer: Writer | None = None,
     ) -> Balancer:
         """Begin to steer, from the rates that the optimizers have now; makes the first decision. Returns itself.
@@ -120,12 +99,17 @@ class Balancer:
         bounds: narrower limits of knobs than the policy's own, by name.
         weights: starting values of the knobs beside the rates, by name; their defaults where not given.
         beside_scheduler: the rates belong to a scheduler, onto which the policy's factor is multiplied.
+        center_logits: the middle between real and fake logits is their zero: for critics that have none (Wasserstein).
         writer: a TensorBoard ``SummaryWriter``; gets knobs, features and losses at every decision.
 
-        Raises ``ValueError`` for a number that makes no sense, or a knob that starts outside its bounds.
+        Raises ``ValueError`` for a number that makes no sense, a knob that starts outside its bounds, or a policy that
+        names rates beside a scheduler; warns where it names them for an optimizer that takes them otherwise.
         """
         if optimizer_g is optimizer_d:
             raise ValueError("generator and discriminator need an optimizer each")
+        action_type = self.policy.spec.action_type
+        if beside_scheduler and action_type in NAMING_VALUES:
+            raise ValueError(f"action type {action_type!r} names rates; beside a scheduler there are only factors")
         if decisions is None:
             decisions = max(1, min(self.policy.spec.decisions, total_updates))
         plan = Plan(total_updates, decisions, warmup_updates)
@@ -136,17 +120,27 @@ class Balancer:
         )
         try:
             rates = {name: one.base_rates[0] for name, one in zip(RATE_KNOBS, optimizers, strict=True)}
-            start, low, high = self._limits(dict(weights or {}) | rates, bounds or {})
+            start, low, high = knob_limits(self.policy.spec.knobs, dict(weights or {}) | rates, bounds or {})
         except ValueError:
             for one in optimizers:
                 one.release()
             raise
+        strangers = [type(one).__name__ for one in (optimizer_g, optimizer_d) if not isinstance(one, NORMALISED)]
+        if strangers and action_type in NAMING_VALUES:
+            message = f"action type {action_type!r} names rates, those of Adam; {strangers[0]} may need others"
+            warnings.warn(message, stacklevel=2)
         self._plan, self._optimizers, self._writer = plan, optimizers, writer
         self._low, self._high = low, high
         self._start, self._log_knobs = start, start.copy()
         self._observer = self.policy.spec.observer()
-        self._record = LogitRecord()
-        self._losses: tuple[Any, Any] = (0.0, 0.0)
+        self._record = LogitRecord(center=center_logits)
+        self._losses: list[Any] = [0.0, 0.0]
+        self._settings = vars(plan) | {
+            "policy": self.policy.digest[:16],
+            "log10_bounds": [low.tolist(), high.tolist()],
+            "beside_scheduler": beside_scheduler,
+            "center_logits": center_logits,
+        }
         self._memory: Any = None
         self.updates = self._made = 0
         self.holding = False
@@ -176,7 +170,8 @@ class Balancer:
             return
         if self._leads:
             self._record.add(real_logits, fake_logits)
-            self._losses = (_detached(loss_g), _detached(loss_d))
+            with torch.no_grad():  # the last ones, or NaN after one that was not finite
+                self._losses = [loss + 0 * last for loss, last in zip((loss_g, loss_d), self._losses, strict=True)]
         if self.updates == self._plan.due(self._made):
             if self._leads:
                 self._look()
@@ -205,7 +200,7 @@ class Balancer:
     def state_dict(self) -> dict[str, Any]:
         """All that the next decisions depend on, in plain values and tensors."""
         return {
-            "plan": vars(self._plan).copy(),
+            "settings": dict(self._settings),
             "updates": self.updates,
             "made": self._made,
             "start": self._start[0].tolist(),
@@ -213,50 +208,32 @@ class Balancer:
             "observation": self._observer.vector.clone(),
             "memory": self._memory,
             "record": self._record.state_dict(),
+            "losses": list(self._losses),
             "holding": self.holding,
             "optimizers": [one.state_dict() for one in self.optimizers],
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from :meth:`state_dict`, after :meth:`attach` with the same plan; sets the rates.
+        """Go on from :meth:`state_dict`, after :meth:`attach` with the same options and policy; sets the rates.
 
-        Raises ``ValueError`` where the plan or the knobs are others.
+        Raises ``ValueError`` where one of them is another.
         """
-        if dict(state["plan"]) != vars(self._plan) or len(state["log_knobs"]) != len(self.policy.spec.knobs):
-            raise ValueError(f"the state is of a balancer attached with {state['plan']}, not {vars(self._plan)}")
-        if state["observation"].shape != self._observer.vector.shape:
-            raise ValueError("the state is of a policy that sees something else")
+        for name, own in self._settings.items():
+            if (saved := dict(state.get("settings", {})).get(name)) != own:
+                raise ValueError(f"the state is of a balancer attached with {name} {saved}, not {own}")
         for one, saved in zip(self.optimizers, state["optimizers"], strict=True):
             one.load_state_dict(saved)
         self.updates, self._made, self.holding = state["updates"], state["made"], state["holding"]
         self._start, self._log_knobs = np.array([state["start"]]), np.array([state["log_knobs"]])
-        self._observer.vector = state["observation"].clone()
-        self._memory = state["memory"]
+        self._observer.vector = state["observation"].cpu().clone()
+        self._memory = state["memory"] and tuple(part.cpu() for part in state["memory"])
         self._record.load_state_dict(state["record"])
+        self._losses = list(state["losses"])
+        self._watch()
 
     @property
     def _leads(self) -> bool:
         return not _several_ranks() or distributed.get_rank() == 0
-
-    def _limits(
-        self, given: Mapping[str, float], bounds: Mapping[str, tuple[float, float]]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """log10 of the knobs' starts ``(1, K)``, and of their lower and upper bounds ``(K,)``."""
-        knobs = self.policy.spec.knobs
-        for name in (*given, *bounds):
-            if name not in knobs:
-                raise ValueError(f"this policy does not turn {name!r}; its knobs are {', '.join(knobs)}")
-        rows = []
-        for name in knobs:
-            low, high = bounds.get(name, (KNOBS[name].low, KNOBS[name].high))
-            start = given.get(name, KNOBS[name].default)
-            if not KNOBS[name].low <= low <= high <= KNOBS[name].high:
-                raise ValueError(f"bounds of {name} must lie in [{KNOBS[name].low:g}, {KNOBS[name].high:g}]")
-            if not low <= start <= high:
-                raise ValueError(f"{name} starts at {start:g}, outside its bounds [{low:g}, {high:g}]")
-            rows.append((math.log10(start), math.log10(low), math.log10(high)))
-        start_row, lows, highs = np.array(rows).T
-        return start_row[None], lows, highs
 
     def _known(self) -> tuple[Tensor, Tensor]:
         """log10 of the knobs ``(1, K)`` and the share of the budget left ``(1,)``."""
@@ -264,19 +241,24 @@ class Balancer:
         return torch.from_numpy(self._log_knobs.copy()), torch.from_numpy(left)
 
     def _watch(self) -> None:
-        """Have the steps measured that come shortly before a decision."""
-        soon = self._made < self._plan.decisions and self.updates >= self._plan.due(self._made) - WATCHED_UPDATES
+        """Have the last steps before a decision measured."""
+        left = self._plan.due(self._made) - self.updates
+        wanted = self._leads and self._made < self._plan.decisions
         for one in self.optimizers:
-            one.watching = self._leads and soon
+            # Where gradients are accumulated, a step takes several updates: how many, the steps so far tell.
+            updates_per_step = max(1.0, self.updates / one.steps) if one.steps else math.inf
+            one.watching = wanted and left <= WATCHED_STEPS * updates_per_step
 
     def _look(self) -> None:
         """Show the policy's observer what has happened since the last decision."""
         means = self._record.means()
-        norms = torch.stack([one.norms().to(means.device) for one in self.optimizers]).T
-        numbers = torch.cat([means, norms.flatten()]).cpu()  # the one place where the host waits
+        norms = torch.stack([one.norms().to(means.device, non_blocking=True) for one in self.optimizers]).T
+        losses = [torch.as_tensor(loss).reshape(1).to(means, non_blocking=True) for loss in self._losses]
+        numbers = torch.cat([means, norms.flatten(), *losses]).cpu()  # here the host waits
         self._record.clear()
-        stats: TrainStats = train_stats(as_logit_means(numbers[:6]), Norms(numbers[6:8][None], numbers[8:][None]))
-        failed = stats.diverged | (not all(math.isfinite(loss) for loss in map(float, self._losses)))
+        self._losses = numbers[10:].tolist()
+        stats: TrainStats = train_stats(as_logit_means(numbers[:6]), Norms(numbers[6:8][None], numbers[8:10][None]))
+        failed = stats.diverged | ~numbers[10:].isfinite().all()
         log_knobs, left = self._known()
         unknown = torch.full_like(left, torch.nan)
         start = torch.from_numpy(self._start)
@@ -285,17 +267,8 @@ class Balancer:
         self._notice(self._observer.raw(seen)[0].tolist(), bool(failed))
 
     def _notice(self, values: list[float], failed: bool) -> None:
-        """Hold the knobs while a feature lies outside the range of training; say so when that begins.
-
-        Beyond its bounds a feature looks to the policy as at them, and counts as if it were there.
-        """
-        strange = []
-        for feature, value in zip(self._observer.features, values, strict=True):
-            low, high = self.policy.spec.seen[feature.name]
-            if not low - 1e-6 <= min(max(value, feature.low), feature.high) <= high + 1e-6:  # true for NaN, too
-                strange.append(f"{feature.name} is {value:.3g} (in training {low:.3g} to {high:.3g})")
-        if failed:
-            strange = ["a logit, loss or weight is not finite"]
+        """Hold the knobs while a feature lies outside the range of training; say so when that begins."""
+        strange = ["a logit, loss or weight is not finite"] if failed else self.policy.spec.strange(values)
         if strange and not self.holding:
             more = f" and {len(strange) - 1} more" if len(strange) > 1 else ""
             message = f"update {self.updates}: {strange[0]}{more}; the balancer holds its knobs still"
@@ -316,6 +289,7 @@ class Balancer:
         for name, one in zip(RATE_KNOBS, self.optimizers, strict=True):
             one.set_factor(float(factors[self.policy.spec.knobs.index(name)]))
         self._log()
+        self._losses = [0.0, 0.0]
 
     def _agree(self) -> None:
         if _several_ranks():
@@ -328,7 +302,7 @@ class Balancer:
             return
         values = {f"knobs/{name}": value for name, value in self.knobs.items()}
         values |= {f"features/{name}": float(value) for name, value in self._newest().items()}
-        values |= {"loss/generator": float(self._losses[0]), "loss/discriminator": float(self._losses[1])}
+        values |= dict(zip(("loss/generator", "loss/discriminator"), self._losses, strict=True))
         for tag, value in (values | {"holding": float(self.holding)}).items():
             self._writer.add_scalar(f"balancer/{tag}", value, self.updates)
 
@@ -339,7 +313,3 @@ class Balancer:
 
 def _several_ranks() -> bool:
     return distributed.is_available() and distributed.is_initialized()
-
-
-def _detached(loss: Any) -> Any:
-    return loss.detach() if isinstance(loss, Tensor) else loss

@@ -15,21 +15,31 @@ _CHUNK = 32
 
 
 class LogitRecord:
-    """Means over the logits of some updates, each of which counts alike."""
+    """Means over the logits of some updates, which count alike where their batches are of one size.
 
-    def __init__(self) -> None:
+    With ``center``, the middle between the mean real and the mean fake logit of each update is its zero: for critics
+    that have none.
+    """
+
+    def __init__(self, *, center: bool = False) -> None:
+        self._center = center
         self._real: list[Tensor] = []
         self._fake: list[Tensor] = []
         self._sums: Tensor | None = None
         self._updates = 0
 
+    @torch.no_grad()
     def add(self, real_logits: Tensor, fake_logits: Tensor) -> None:
         """Logits of one update, of any shapes. Raises ``ValueError`` for what is no tensor, or an empty one."""
         for logits in (real_logits, fake_logits):
             if not isinstance(logits, Tensor) or logits.numel() == 0:
                 raise ValueError(f"logits must be a tensor with at least one number, not {logits!r}")
-        self._real.append(real_logits.detach().reshape(-1).clone())  # the caller's may be a buffer that is used again
-        self._fake.append(fake_logits.detach().reshape(-1).clone())
+        real, fake = _copied(real_logits), _copied(fake_logits)
+        if self._center:
+            middle = (real.mean() + fake.mean()) / 2
+            real, fake = real - middle, fake - middle
+        self._real.append(real)
+        self._fake.append(fake)
         if len(self._real) == _CHUNK:
             self._fold()
 
@@ -56,16 +66,21 @@ class LogitRecord:
 
     @torch.no_grad()
     def _fold(self) -> None:
-        """Average what has come together, in float32 at least, as training statistics are."""
+        """Average what has come together, larger batches with more weight."""
         if not self._real:
             return
         updates = len(self._real)
         real, fake = (torch.cat(logits)[None] for logits in (self._real, self._fake))
-        wide = torch.promote_types(torch.promote_types(real.dtype, fake.dtype), torch.float32)
-        means = torch.cat(list(vars(average_logits(real.to(wide), fake.to(wide))).values()))
+        means = torch.cat(list(vars(average_logits(real, fake)).values()))
         self._real, self._fake = [], []
         self._sums = updates * means if self._sums is None else self._sums.to(means.device) + updates * means
         self._updates += updates
+
+
+def _copied(logits: Tensor) -> Tensor:
+    """In one row and in float32 at least, as training statistics are; the caller may use the buffer again."""
+    wide = torch.promote_types(logits.dtype, torch.float32)
+    return logits.reshape(-1).to(wide, copy=True)
 
 
 def as_logit_means(values: Tensor) -> LogitMeans:

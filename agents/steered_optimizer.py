@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import Adam, AdamW, Optimizer
+from torch.optim import Adam, AdamW, Optimizer, RMSprop
 
-from gan_backbones.optim import AdamState
+NORMALISED = Adam | AdamW | RMSprop
+"""Classes that divide a step by the size of the gradients: a rate means about the same to each of them."""
 
 
 class SteeredOptimizer:
@@ -29,10 +30,12 @@ class SteeredOptimizer:
         """The starting rate of each group."""
         self.watching = False
         """Whether the steps of an optimizer without Adam's moments are being measured."""
+        self.steps = 0
+        """Steps of such an optimizer so far."""
         self._by_moments = isinstance(optimizer, Adam | AdamW)
         self._before: list[Tensor] | None = None
         self._own_rates: list[Any] | None = None
-        self._measured: Tensor | None = None
+        self._measured: Tensor | None = None  # per unit of the factor
         self._hooks = []
         if beside_scheduler or not self._by_moments:
             self._hooks = [
@@ -64,7 +67,8 @@ class SteeredOptimizer:
         """
         weights = _norm(self._weights)
         if not self._by_moments:
-            return torch.stack([torch.zeros_like(weights) if self._measured is None else self._measured, weights])
+            measured = torch.zeros_like(weights) if self._measured is None else self._measured * self.factor
+            return torch.stack([measured, weights])
         outside = self.factor if self.beside_scheduler else 1.0
         steps = [
             self._step_of(group, parameter) * (group["lr"] * outside)
@@ -80,14 +84,15 @@ class SteeredOptimizer:
             hook.remove()
 
     def state_dict(self) -> dict[str, Any]:
-        return {"base_rates": list(self.base_rates), "factor": self.factor, "measured": self._measured}
+        counted = {"steps": self.steps, "measured": self._measured}
+        return {"base_rates": list(self.base_rates), "factor": self.factor} | counted
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Raises ``ValueError`` for another number of groups."""
         if len(state["base_rates"]) != len(self.base_rates):
             raise ValueError(f"the state is of {len(state['base_rates'])} parameter groups, not {len(self.base_rates)}")
         self.base_rates = list(state["base_rates"])
-        measured = state["measured"]
+        self.steps, measured = state["steps"], state["measured"]
         self._measured = None if measured is None else measured.to(self.device)
         self.set_factor(state["factor"])
 
@@ -100,15 +105,14 @@ class SteeredOptimizer:
         return [parameter for group in self._groups for parameter in group["params"]]
 
     def _step_of(self, group: Mapping[str, Any], parameter: Tensor) -> Tensor:
-        """The step of one parameter per unit of rate."""
+        """The step of one parameter per unit of rate (Kingma & Ba, arXiv 1412.6980, algorithm 1)."""
         own = self.optimizer.state[parameter]
-        second = own["max_exp_avg_sq" if group.get("amsgrad") else "exp_avg_sq"]
-        steps = torch.as_tensor(own["step"]).reshape(1).to(second)
-        betas = torch.tensor([[float(beta) for beta in group["betas"]]], dtype=second.dtype, device=second.device)
-        state = AdamState(own["exp_avg"].reshape(1, -1), second.reshape(1, -1), steps)
-        direction = state.direction(betas, float(group["eps"]))[0]
+        moment = own["max_exp_avg_sq" if group.get("amsgrad") else "exp_avg_sq"]
+        steps = _number(torch.as_tensor(own["step"]).clamp(min=1))
+        first, second = map(_number, group["betas"])
+        direction = own["exp_avg"] / (moment.sqrt() / (1 - second**steps) ** 0.5 + group["eps"]) / (1 - first**steps)
         decoupled = isinstance(self.optimizer, AdamW) or group.get("decoupled_weight_decay", False)
-        return direction + group["weight_decay"] * parameter.flatten() if decoupled else direction
+        return direction + group["weight_decay"] * parameter if decoupled else direction
 
     def _begin_step(self) -> None:
         if self.beside_scheduler:
@@ -122,8 +126,9 @@ class SteeredOptimizer:
 
     @torch.no_grad()
     def _end_step(self) -> None:
+        self.steps += 1
         if self._before is not None:
-            self._measured = _norm(torch._foreach_sub(self._weights, self._before))
+            self._measured = _norm(torch._foreach_sub(self._weights, self._before)) / self.factor
             self._before = None
         if self._own_rates is not None:
             self._restore_rates()
@@ -140,13 +145,20 @@ def _norm(tensors: Sequence[Tensor]) -> Tensor:
     return torch.stack([norm.to(wide[0].device) for norm in torch._foreach_norm(wide)]).norm()
 
 
+def _number(value: Any) -> Any:
+    """A plain one, unless it lies on a device that would have to be waited for."""
+    return value if isinstance(value, Tensor) and value.device.type != "cpu" else float(value)
+
+
 def _copied(rate: Any) -> Any:
     return rate.clone() if isinstance(rate, Tensor) else rate
 
 
 def _put_rate(group: dict[str, Any], rate: Any) -> None:
     """A rate that is a tensor stays the same tensor: captured graphs read it."""
-    if isinstance(group["lr"], Tensor):
-        group["lr"].copy_(torch.as_tensor(rate))
-    else:
+    if not isinstance(group["lr"], Tensor):
         group["lr"] = rate
+    elif isinstance(rate, Tensor):
+        group["lr"].copy_(rate)
+    else:
+        group["lr"].fill_(rate)

@@ -215,12 +215,6 @@ class BalanceCore:
         """Which of ``rows`` have diverged or collapsed in their present episodes."""
         return self._measurement.failed.cpu().numpy()[list(rows)]
 
-    def features_seen(self) -> dict[str, tuple[float, float]]:
-        """Lowest and highest finite value of each feature before clipping, over all steps so far; infinite if none."""
-        low, high = self.observer.seen_low.tolist(), self.observer.seen_high.tolist()
-        names = [feature.name for feature in self.observer.features]
-        return dict(zip(names, zip(low, high, strict=True), strict=True))
-
     def data_of(self, row: int) -> DataSet:
         """What ``row`` trains on; the task's before its first episode."""
         return self._load((self.instances[row] or self.task).data)
@@ -253,7 +247,6 @@ class BalanceCore:
             "measurement": dataclasses.asdict(self._measurement),
             "population": self.population.state_dict(),
             "observer": self.observer.vector.clone(),
-            "seen": [self.observer.seen_low.clone(), self.observer.seen_high.clone()],
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
@@ -272,7 +265,6 @@ class BalanceCore:
         failed_or_finite = self._measurement.failed | self.population.finite()
         if not (failed_or_finite.all() and all(part.isfinite().all() for part in always)):
             raise ValueError("the state of the GANs holds numbers that are not finite, in rows that have not failed")
-        self.observer.seen_low, self.observer.seen_high = (on_device(self.device, one) for one in state["seen"])
         self._show({})
 
     def copy_rows(self, sources: Sequence[int], targets: Sequence[int]) -> None:
@@ -281,7 +273,7 @@ class BalanceCore:
         order = [moved.get(row, row) for row in range(self.size)]
         state = self.get_state()
         tensors = [take_rows(tensor, order) for tensor in state["population"].pop("tensors")]
-        state |= {name: take_rows(part, order) for name, part in state.items() if name != "seen"}
+        state |= {name: take_rows(part, order) for name, part in state.items()}
         state["population"]["tensors"] = tensors
         self.set_state(state)
 

@@ -106,10 +106,6 @@ class MixedCore:
     def failures(self, rows: Sequence[int]) -> NDArray[np.bool_]:
         return self._each(rows, lambda core, own, places: core.failures(own), np.concatenate)
 
-    def features_seen(self) -> dict[str, tuple[float, float]]:
-        every = [core.features_seen() for core in self.cores]
-        return {name: (min(one[name][0] for one in every), max(one[name][1] for one in every)) for name in every[0]}
-
     def data_of(self, row: int) -> DataSet:
         core, index = self.place(row)
         return core.data_of(index)

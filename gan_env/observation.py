@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -52,6 +52,8 @@ class Feature:
     description: str
     compute: Callable[[Measurement], Tensor]
     neutral: float = 0.0
+    measured: bool = True
+    """Whether it comes from the GAN, not from whoever trains it."""
 
 
 def _log10(value: Tensor, floor: float) -> Tensor:
@@ -129,7 +131,9 @@ _STATISTICS = (
 )
 
 _TASK = (
-    Feature("budget_left", "default", 0, 1, False, "share of the training budget left", lambda m: m.budget_left, 1.0),
+    Feature(
+        "budget_left", "default", 0, 1, False, "share of the training budget left", lambda m: m.budget_left, 1.0, False
+    ),
     Feature("diverged", "default", 0, 1, False, "1 after divergence or collapse", lambda m: m.failed.to(m.budget_left)),
 )
 
@@ -229,7 +233,7 @@ def _knob_features(knobs: Sequence[str]) -> list[Feature]:
                 absolute(index, name),
             )
         )
-    return features
+    return [replace(feature, measured=False) for feature in features]
 
 
 def parse_groups(observation: str | Sequence[str]) -> tuple[str, ...]:
@@ -296,10 +300,6 @@ class Observer:
         self._lasting = torch.tensor(lasting, device=device).repeat_interleave(widths)
         self.vector = self._neutral.repeat(count, 1)
         """The present observations, ``(N, sum of widths)`` float32."""
-        self.seen_low = torch.full_like(self._rest, torch.inf)
-        """Lowest finite value of each feature ``(F,)`` that was ever pushed, before it was clipped."""
-        self.seen_high = -self.seen_low
-        """The highest, likewise."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -324,10 +324,6 @@ class Observer:
 
     def push(self, rows: Sequence[int], measurement: Measurement) -> None:
         """Append a decision's measurement of all N GANs to the history of ``rows``."""
-        values = self.raw(measurement)
-        finite = values.isfinite()
-        self.seen_low = torch.minimum(self.seen_low, values.where(finite, torch.inf).amin(0))
-        self.seen_high = torch.maximum(self.seen_high, values.where(finite, -torch.inf).amax(0))
         self._put(rows, self._pushed(measurement))
 
     def raw(self, measurement: Measurement) -> Tensor:

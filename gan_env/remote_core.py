@@ -96,11 +96,6 @@ class RemoteCore:
     def failures(self, rows: Sequence[int]) -> NDArray[np.bool_]:
         return self._verdict("failures", list(rows))
 
-    def features_seen(self) -> dict[str, tuple[float, float]]:
-        """Since the shard was last replaced."""
-        seen: dict[str, tuple[float, float]] = self._call("features_seen")
-        return seen
-
     def data_of(self, row: int) -> DataSet:
         instance = self.instances[row]
         data = self.task.data if instance is None else instance.data

@@ -17,6 +17,7 @@ from agents.cli import fail_in_one_line
 from agents.evaluation import Evaluator
 from agents.predictors import NoopPredictor, Predictor
 from agents.trained import load_run
+from gan_env import ActionCodec
 from gan_env.render import draw_samples
 
 ROWS = 4
@@ -38,11 +39,14 @@ def main() -> None:
     evaluator = Evaluator(config, ROWS)
     # The first held-out starts, chosen before anything was seen of them.
     instances = evaluator.suite.instances("test")[:ROWS]
-    codec = evaluator.codec
-    methods: dict[str, Predictor] = {"left alone": NoopPredictor(codec), settings["options"]["algo"]: policy}
+    turns = ActionCodec("discrete", config.knobs, config.moves)  # its no-op, whatever the policy's action type
+    methods: dict[str, tuple[Predictor, ActionCodec]] = {
+        "left alone": (NoopPredictor(turns), turns),
+        settings["options"]["algo"]: (policy, evaluator.codec),
+    }
     pictures = {}
-    for name, predictor in methods.items():
-        records = evaluator.evaluate(predictor, instances)
+    for name, (predictor, codec) in methods.items():
+        records = evaluator.evaluate(predictor, instances, codec=codec)
         core, data = evaluator.core(instances[0]), evaluator.core(instances[0]).data_of(0)
         count = 16 if data.is_image else 512
         pictures[name] = [

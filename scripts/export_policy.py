@@ -38,9 +38,9 @@ def main() -> None:
     if options.decisions is not None and options.decisions < 1:
         raise ValueError(f"--decisions must be at least 1, not {options.decisions}")
     policy, config, settings = load_run(options.run_dir)
-    seen = _read(options.run_dir / "features_seen.json")
-    if seen is None:
-        print("no features_seen.json: the bounds of the features stand for what was seen in training")
+    seen = _read(options.run_dir / "feature_ranges.json")
+    if not seen:
+        print("no feature_ranges.json: the bounds of the features stand for what was seen in training")
     kept = ("command", "versions", "git_commit", "hardware", "total_timesteps", "num_envs", "options", "algorithm")
     training = {name: settings[name] for name in kept if name in settings}
     for name in ("validation", "evaluation"):

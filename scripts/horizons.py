@@ -26,7 +26,7 @@ from agents.run_folder import provenance
 from agents.statistics import Summary
 from agents.trained import load_run
 from gan_backbones.files import write_atomically
-from gan_env import get_suite
+from gan_env import ActionCodec, get_suite
 
 
 @dataclass(frozen=True)
@@ -77,9 +77,10 @@ def main() -> None:
             32,
         )
         instances = evaluator.suite.instances("validation")
+        turns = ActionCodec("discrete", config.knobs, config.moves)  # its no-op, whatever the policy's action type
         grades = {
-            name: finals(evaluator.evaluate(predictor, instances))
-            for name, predictor in (("policy", policy), ("noop", NoopPredictor(evaluator.codec)))
+            "policy": finals(evaluator.evaluate(policy, instances)),
+            "noop": finals(evaluator.evaluate(NoopPredictor(turns), instances, codec=turns)),
         }
         evaluator.close()
         steered, alone = (Summary.of(grades[name]) for name in ("policy", "noop"))

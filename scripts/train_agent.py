@@ -34,6 +34,7 @@ from agents.report import comparison_table, evaluation_json, one_sided_warning
 from agents.resuming import CONFIG, EVALUATION, folder_of, going_on, parse_options
 from agents.run_folder import RunFolder, provenance
 from agents.sb3 import check_action_type
+from agents.seen_features import SeenFeatures
 from agents.statistics import Summary, summarise
 from agents.teaching import teach
 from agents.training import PolicyTraining
@@ -193,6 +194,7 @@ def learn_and_grade(
         teacher = teach(training, total_timesteps, options.seed, workers, console, options.progress, interruption.check)
         folder.write_json("teacher.json", vars(teacher) | {"plan": vars(teacher.plan)})
     writer = SummaryWriter(str(folder.path))
+    seen = SeenFeatures(training.evaluator.config.observer(), training.env.num_envs)
     trials = training.learn(
         total_timesteps,
         validations,
@@ -200,6 +202,7 @@ def learn_and_grade(
         callbacks=[
             ProgressBar(total_timesteps, training.updates_per_step, options.progress),
             GanLogger(writer),
+            seen,
             *watchers,
         ],
         outputs=[RunWriter(writer, folder)],
@@ -215,7 +218,7 @@ def learn_and_grade(
         highlight=False,
     )
 
-    folder.write_json("features_seen.json", training.env.env.core.features_seen())
+    folder.write_json("feature_ranges.json", seen.ranges())
     evaluator = training.evaluator
     suite, metric, test = evaluator.suite, evaluator.metric, evaluator.suite.instances("test")
     records = grade(options.algo, training.model, evaluator, test, options, interruption)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -21,8 +20,8 @@ from gan_env import EnvConfig
 from gan_env.observation import Feature, feature_table
 
 _PLAIN = {KINDS[kind]: kind for kind in ("tanh", "relu", "leaky_relu", "elu", "gelu", "silu", "sigmoid")}
-_MARGIN = 0.1
-"""Share of a feature's range in training that is added at both of its ends."""
+_MARGIN = 0.05
+"""Share of the way between a feature's bounds that is added at both ends of its range in training."""
 
 
 def export_policy(
@@ -34,8 +33,8 @@ def export_policy(
 ) -> Policy:
     """The greedy form of ``policy``, trained in environments of ``config``.
 
-    ``seen`` holds the lowest and highest value of each feature in training, before clipping, as
-    :meth:`~gan_env.core.BalanceCore.features_seen` gives it; the table's bounds stand in for what is missing.
+    ``seen`` holds the range of each feature in training, as :meth:`~agents.seen_features.SeenFeatures.ranges` gives it;
+    the table's bounds stand in for what is missing, and for what does not come from a GAN.
     ``training`` is the record to keep. ``decisions`` says how many a balancer makes where nothing else is asked for, by
     default as many as in the suite's longest episodes. Raises ``ValueError`` for a policy of another make or one that
     sees the proxy.
@@ -62,9 +61,9 @@ def export_policy(
 
 
 def _range(feature: Feature, seen: tuple[float, float] | None) -> tuple[float, float]:
-    if seen is None or not all(map(math.isfinite, seen)):
+    if seen is None or not feature.measured:
         return feature.low, feature.high
-    margin = _MARGIN * (seen[1] - seen[0])
+    margin = _MARGIN * (feature.high - feature.low)
     return seen[0] - margin, seen[1] + margin
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 
 from agents.policies.network import Layer, LstmState, PolicyNetwork
-from gan_backbones.tensor_file import read_tensors, write_tensors
+from gan_backbones.tensor_file import digest_tensors, read_tensors, write_tensors
 from gan_env.knobs import KNOBS, ActionCodec, parse_knobs
-from gan_env.observation import Observer, parse_groups
+from gan_env.observation import Observer, feature_table, parse_groups
 
 SHIPPED = Path(__file__).parent
 """Folder of the policies that come with the package."""
@@ -41,7 +42,7 @@ class PolicySpec:
     """How many a balancer makes, where nothing else is asked for and there are as many updates."""
     layers: tuple[Layer, ...]
     seen: Mapping[str, tuple[float, float]]
-    """Lowest and highest value of each feature in training, before clipping."""
+    """Range of each feature in training; outside it, a balancer holds its knobs."""
     training: Mapping[str, Any] = field(default_factory=dict)
     """Record of its training, fit for JSON."""
 
@@ -54,7 +55,7 @@ class PolicySpec:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
-        names = [feature.name for feature in self.observer().features]
+        names = [feature.name for feature in feature_table(self.knobs, self.groups)]
         if list(self.seen) != names:
             raise ValueError(f"it records other features than it sees: {', '.join(self.seen)}")
         if not all(low <= high for low, high in self.seen.values()):  # false for NaN, too
@@ -67,6 +68,20 @@ class PolicySpec:
 
     def codec(self) -> ActionCodec:
         return ActionCodec(self.action_type, self.knobs, self.moves)
+
+    def strange(self, values: Sequence[float]) -> list[str]:
+        """Those of the features' ``values``, before clipping, that lie outside the range of training, in words.
+
+        Beyond its bounds a feature looks to the policy as at them, and counts as if it were there. What does not come
+        from the GAN counts nowhere: a knob that is held where it is strange would never come back.
+        """
+        found = []
+        for feature, value in zip(feature_table(self.knobs, self.groups), values, strict=True):
+            low, high = self.seen[feature.name]
+            seen = low - 1e-6 <= min(max(value, feature.low), feature.high) <= high + 1e-6  # false for NaN, too
+            if feature.measured and not seen:
+                found.append(f"{feature.name} is {value:.3g} (in training {low:.3g} to {high:.3g})")
+        return found
 
     def tables(self) -> dict[str, Any]:
         """This program's features and bounds, plain: a file carries them, and is read where they are the same."""
@@ -102,11 +117,19 @@ class Policy:
         choices = np.stack([part.argmax(1).numpy() for part in values.split(self._choices, dim=1)], axis=1)
         return choices if self.spec.action_type == "multidiscrete" else choices[:, 0], state
 
+    @property
+    def digest(self) -> str:
+        """The checksum of its file."""
+        return digest_tensors(self.network.state_dict(), json.dumps(self._metadata(), sort_keys=True))
+
     def save(self, path: Path) -> None:
         """Write the policy, atomically. Raises ``OSError`` when that fails."""
+        write_tensors(path, self.network.state_dict(), self._metadata())
+
+    def _metadata(self) -> dict[str, Any]:
         seen = [[name, *limits] for name, limits in self.spec.seen.items()]  # an object would be sorted
-        metadata = dataclasses.asdict(self.spec) | self.spec.tables() | {"seen": seen}
-        write_tensors(path, self.network.state_dict(), metadata | {"format": _FORMAT, "version": _VERSION})
+        described = dataclasses.asdict(self.spec) | self.spec.tables() | {"seen": seen}
+        return described | {"format": _FORMAT, "version": _VERSION}
 
 
 def available() -> tuple[str, ...]:

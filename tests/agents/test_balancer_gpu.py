@@ -1,6 +1,7 @@
 """The balancer beside a GAN on a GPU; marked, and run where there is one."""
 
 import functools
+import warnings
 
 import numpy as np
 import pytest
@@ -39,5 +40,12 @@ def test_the_host_waits_at_decisions_alone(make):
     finally:
         torch.cuda.set_sync_debug_mode("default")
     before = balancer.observation
-    balancer.update(*losses, *logits)
+    with warnings.catch_warnings(record=True) as waits:
+        warnings.simplefilter("always")
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            balancer.update(*losses, *logits)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+    assert len([one for one in waits if "synchronizing" in str(one.message)]) == 1
     assert not np.array_equal(balancer.observation, before) and np.isfinite(balancer.observation).all()

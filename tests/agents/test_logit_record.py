@@ -33,6 +33,21 @@ def test_buffers_may_be_used_again_and_batches_may_differ():
     assert means.real_accuracy.item() == means.fake_accuracy.item() == 1.0
 
 
+def test_larger_batches_weigh_more():
+    record = LogitRecord()
+    for value, size in ((1.0, 6), (4.0, 2)):
+        record.add(torch.full((size,), value), torch.full((size,), -value))
+    assert as_logit_means(record.means()).real_logit.item() == pytest.approx((6 * 1 + 2 * 4) / 8)
+
+
+def test_centred_each_update_has_its_middle_at_zero():
+    record = LogitRecord(center=True)
+    record.add(torch.tensor([5.0, 7.0]), torch.tensor([2.0]))  # the middle of 6 and 2 is 4
+    record.add(torch.tensor([-90.0, -90.0]), torch.tensor([-94.0]))
+    expected = average_logits(torch.tensor([[1.0, 3.0, 2.0, 2.0]]), torch.tensor([[-2.0, -2.0]]))
+    torch.testing.assert_close(as_logit_means(record.means()), expected)
+
+
 @pytest.mark.parametrize(
     ("dtype", "kept"), [(torch.float16, torch.float32), (torch.bfloat16, torch.float32), (torch.float64, torch.float64)]
 )

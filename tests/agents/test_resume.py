@@ -12,6 +12,7 @@ from agents.checkpoint import Checkpoints
 from agents.interruption import Interrupted
 from agents.learner_state import learner_state
 from agents.presets import ALGORITHMS, get_preset
+from agents.seen_features import SeenFeatures
 from agents.training import PolicyTraining
 from gan_env import SUITES, EnvConfig, Suite, instances
 from tests.agents.trees import differences
@@ -99,9 +100,14 @@ def make(monkeypatch, tmp_path: Path):
         training.close()
 
 
+def record_of(training: PolicyTraining) -> SeenFeatures:
+    return SeenFeatures(training.evaluator.config.observer(), training.env.num_envs)
+
+
 def finished(training: PolicyTraining, best: Path, rows: Rows, **options) -> dict:
     """All that is left of a training that came to its end."""
-    trials = training.learn(STEPS, VALIDATIONS, best, outputs=[rows], **options)
+    seen = record_of(training)
+    trials = training.learn(STEPS, VALIDATIONS, best, callbacks=[seen], outputs=[rows], **options)
     state = learner_state(training.model)
     del state["elapsed_ns"], state["logged"]
     for episode in state["episodes"]:
@@ -113,7 +119,7 @@ def finished(training: PolicyTraining, best: Path, rows: Rows, **options) -> dic
         "updates": training.updates,
         "learner": state,
         "records": [dataclasses.asdict(record) for record in records],
-        "features": training.env.env.core.features_seen(),
+        "features": seen.get_state(),
     }
 
 
@@ -127,7 +133,15 @@ def test_stopped_and_resumed_is_as_unbroken(case, make, tmp_path) -> None:
     training, checkpoints = make(case, "checkpoints", every=1e9)
     stop = StopAt(boundary)
     with pytest.raises(Interrupted):
-        training.learn(STEPS, VALIDATIONS, best, outputs=[rows], checkpoints=checkpoints, interruption=stop)
+        training.learn(
+            STEPS,
+            VALIDATIONS,
+            best,
+            callbacks=[record_of(training)],
+            outputs=[rows],
+            checkpoints=checkpoints,
+            interruption=stop,
+        )
 
     # The other checkpoints that are saved on the way must not change anything, nor what else was drawn before.
     training, checkpoints = make(case, "checkpoints", every=0)
@@ -141,7 +155,10 @@ def test_stopped_and_resumed_is_as_unbroken(case, make, tmp_path) -> None:
     # All is over but the grading: the last checkpoint gives the trained policy without another step.
     training, checkpoints = make(case, "checkpoints")
     best.unlink()
-    trials = training.learn(STEPS, VALIDATIONS, best, checkpoints=checkpoints, saved=checkpoints.load(pytest.fail))
+    saved = checkpoints.load(pytest.fail)
+    trials = training.learn(
+        STEPS, VALIDATIONS, best, callbacks=[record_of(training)], checkpoints=checkpoints, saved=saved
+    )
     assert [vars(trial) for trial in trials] == expected["trials"]
     assert differences(training.model.get_parameters(), expected["learner"]["parameters"]) == []
     assert best.is_file()

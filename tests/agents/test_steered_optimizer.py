@@ -5,6 +5,7 @@ import functools
 import pytest
 import torch
 from torch import optim
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from agents.steered_optimizer import SteeredOptimizer
 
@@ -158,6 +159,28 @@ def test_only_watched_steps_of_other_classes_are_measured(problem):
     steered.watching = False
     step()
     assert steered.norms()[0] == measured > 0
+
+
+def test_a_step_that_is_long_past_is_shown_as_at_the_present_factor(problem):
+    optimizer, step = problem(optim.SGD)
+    steered = SteeredOptimizer(optimizer)
+    steered.watching = True
+    steered.set_factor(4.0)
+    step()
+    measured = steered.norms()[0].item()
+    steered.set_factor(0.5)
+    assert steered.norms()[0].item() == pytest.approx(measured / 8) and steered.steps == 1
+
+
+def test_moments_on_a_device_are_not_mixed_with_copies_from_the_host():
+    optimizer = optim.Adam([torch.nn.Parameter(torch.zeros(3))])
+    steered = SteeredOptimizer(optimizer)
+    with FakeTensorMode():
+        parameter = torch.nn.Parameter(torch.empty(3, device="cuda"))
+        moments = {name: torch.empty(3, device="cuda") for name in ("exp_avg", "exp_avg_sq")}
+    optimizer.param_groups[0]["params"] = [parameter]
+    optimizer.state[parameter] = {"step": torch.tensor(5.0)} | moments
+    assert steered._step_of(optimizer.param_groups[0], parameter).device.type == "cuda"
 
 
 def test_half_precision_is_measured_in_float32(problem):

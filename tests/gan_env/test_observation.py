@@ -185,12 +185,7 @@ def test_a_feature_of_ones_own(monkeypatch, measurement):
             register_feature(dataclasses.replace(feature, **changes))
 
 
-def test_the_range_that_was_seen_is_that_of_the_finite_values_before_clipping(measurement):
-    observer = Observer(RATE_KNOBS, ("default",), 3, 2)
-    index = [feature.name for feature in observer.features].index("real_logit")
-    observer.reset([0, 1], measurement(2, real_logit=99.0))
-    assert observer.seen_low[index] == math.inf, "what stands there after a reset is not seen"
-    for logits in ([5.0, -60.0], [10.0, math.nan], [math.inf, 0.0]):
-        observer.push([0, 1], measurement(2, real_logit=torch.tensor(logits)))
-    assert (observer.seen_low[index].item(), observer.seen_high[index].item()) == (-12.0, 2.0)
-    assert observer.raw(measurement(2, real_logit=60.0))[:, index].tolist() == [12.0, 12.0]
+def test_what_whoever_trains_a_gan_sets_is_not_measured():
+    features = feature_table(RATE_KNOBS, GROUPS)
+    named = {f"{name}_{kind}" for name in RATE_KNOBS for kind in ("relative", "absolute")}
+    assert {feature.name for feature in features if not feature.measured} == named | {"budget_left"}

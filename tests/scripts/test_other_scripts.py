@@ -31,6 +31,15 @@ def test_pictures_and_horizons_of_a_run(run_script, capsys, tmp_path: Path) -> N
     assert "divide" in capsys.readouterr().err
 
 
+def test_a_policy_that_names_rates_is_compared_with_gans_left_alone(run_script, capsys, tmp_path: Path) -> None:
+    named = ["--algo", "ppo", "--suite", "ring", "--action-type", "target", "--run-dir", "run"]
+    assert run_script("train_agent", *named, *TINY) == 0
+    assert run_script("compare_pictures", "run", "--output", "out/picture.png") == 0
+    assert run_script("horizons", "run", "--updates", "8", "--decisions", "2", "--json", "out/horizons.json") == 0
+    grades = json.loads((tmp_path / "out" / "horizons.json").read_text())["grades"]["2"]
+    assert len(grades["noop"]) == 32 and grades["noop"] != grades["policy"]
+
+
 def test_the_best_static_search_updates_its_record_and_keeps_the_others(run_script, capsys, tmp_path: Path) -> None:
     record = tmp_path / "record.json"
     small = ["--points", "2", "--screening", "1", "--final", "2", "--num-envs", "4", "--record", str(record)]

@@ -44,11 +44,10 @@ def test_what_is_written_comes_back(tmp_path, action_type, knobs):
     made.spec.codec().apply(torch.full((50, len(knobs)), -3.0).numpy(), actions)  # raises for what is no action
 
 
-def test_the_shipped_ones_load_and_are_small_and_listed():
+def test_the_shipped_ones_load_and_are_listed():
     files = sorted(Path(policy_module.__file__).parent.glob("*.safetensors"))
     assert available() == tuple(path.stem for path in files)
     assert all(load_policy(path.stem).name == path.stem and load_policy(path.stem).spec.training for path in files)
-    assert sum(path.stat().st_size for path in files) < 1_000_000
 
 
 def test_unknown_names_and_missing_files_are_told(tmp_path, monkeypatch):

@@ -1,0 +1,77 @@
+"""What a policy saw while it was trained: the range of each feature in GANs that did not fail."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from stable_baselines3.common.callbacks import BaseCallback
+
+from agents.restoring import Each, MisfitError, require_finite, require_like
+from agents.tree_file import Tree
+from gan_env.observation import Observer, columns_of
+
+LOWEST, HIGHEST = 0.005, 0.995
+"""Quantiles that end a range."""
+_BINS = 400
+"""Between a feature's bounds."""
+
+
+class SeenFeatures(BaseCallback):
+    """Counts each feature at the decisions of training, those of episodes that came to their end without failing.
+
+    A diverging GAN passes through every value there is: with it, nothing would lie outside the range.
+    """
+
+    def __init__(self, observer: Observer, num_envs: int) -> None:
+        super().__init__()
+        self._features = observer.features
+        self._columns = columns_of(observer.names, [feature.name for feature in observer.features])
+        self._low, self._high = (np.array([getattr(one, end) for one in self._features]) for end in ("low", "high"))
+        self._counts = np.zeros((len(self._features), _BINS), dtype=np.int64)
+        self._episodes: list[list[NDArray[np.float32]]] = [[] for _ in range(num_envs)]
+
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """Between what quantiles each feature lay, within its bounds; empty where no episode was counted."""
+        if not self._counts.any():
+            return {}
+        edges = np.linspace(self._low, self._high, _BINS + 1, axis=1)
+        shares = self._counts.cumsum(1) / self._counts.sum(1, keepdims=True)
+        ends = zip((shares <= LOWEST).sum(1), (shares < HIGHEST).sum(1), strict=True)
+        return {
+            feature.name: (float(row[first]), float(row[last + 1]))
+            for feature, row, (first, last) in zip(self._features, edges, ends, strict=True)
+        }
+
+    def get_state(self) -> Tree:
+        """The counts, and the episodes that are under way."""
+        episodes = [np.reshape(np.array(one, np.float32), (-1, len(self._columns))) for one in self._episodes]
+        return {"counts": self._counts, "episodes": episodes}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from :meth:`get_state`. Raises ``MisfitError`` for what is none of these environments'."""
+        example = {"counts": self._counts, "episodes": Each(np.zeros(0, np.float32))}
+        require_like(state, example, "its record of features")
+        require_finite(state["episodes"], "its record of features")
+        if len(state["episodes"]) != len(self._episodes):
+            raise MisfitError(f"its record of features is of {len(state['episodes'])} environments")
+        self._counts = state["counts"]
+        self._episodes = [list(one.reshape(-1, len(self._columns))) for one in state["episodes"]]
+
+    def _on_step(self) -> bool:
+        seen = self.locals["new_obs"][:, self._columns]
+        for row, (info, done) in enumerate(zip(self.locals["infos"], self.locals["dones"], strict=True)):
+            if not done:
+                self._episodes[row].append(seen[row])
+                continue
+            if not (info["TimeLimit.truncated"] or info["diverged"] or info["collapsed"]):
+                self._count(np.stack([*self._episodes[row], info["terminal_observation"][self._columns]]))
+            self._episodes[row] = []
+        return True
+
+    def _count(self, values: NDArray[np.float32]) -> None:
+        """Add ``(n, F)``."""
+        places = (values - self._low) / (self._high - self._low) * _BINS
+        np.add.at(self._counts, (np.arange(len(self._columns)), places.astype(np.int64).clip(0, _BINS - 1)), 1)
