@@ -67,8 +67,8 @@ def run(options: AgentOptions) -> None:
         ("", "IQM", "95 % interval"),
         [(name, f"{told['iqm']:.0f}", "[{:.0f}, {:.0f}]".format(*told["ci95"])) for name, told in summary.items()],
     )
-    draw(rows).savefig(figure_path(options.study, "mspg-q-values.png"), dpi=80)
     options.study.record("q-values", options, rows, rivals=rivals, grades=grades, summary=summary)
+    draw(rows).savefig(figure_path(options.study, "mspg-q-values.png"), dpi=80)
 
 
 def cell(options: AgentOptions, reward: str, seed: int) -> Cell:

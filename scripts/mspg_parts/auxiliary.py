@@ -41,8 +41,8 @@ def run(options: AuxiliaryOptions) -> None:
     rows = list(map(read_gan, cells, play(cells, options.study, "weights")))
     show_scores(rows, "lambda_aux, mean (smallest..largest) over seeds")
     summary = summarise(rows)
-    draw(rows, summary).savefig(figure_path(options.study, "mspg-auxiliary.png"), dpi=80)
     options.study.record("auxiliary-sweep", options, rows, summary=summary)
+    draw(rows, summary).savefig(figure_path(options.study, "mspg-auxiliary.png"), dpi=80)
 
 
 def draw(rows: list[dict[str, Any]], summary: dict[str, Any]) -> Figure:

@@ -77,8 +77,8 @@ def run(options: EqualTimeOptions) -> None:
             for name, told in summary.items()
         ],
     )
-    draw(rows, costs).savefig(figure_path(options.study, f"mspg-{options.record}.png"), dpi=80)
     options.study.record(options.record, options, rows, relative_cost=costs, summary=summary)
+    draw(rows, costs).savefig(figure_path(options.study, f"mspg-{options.record}.png"), dpi=80)
 
 
 def read_costs(options: EqualTimeOptions) -> dict[str, float]:
