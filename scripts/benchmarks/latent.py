@@ -1,8 +1,8 @@
-"""Bandits over the latents of a frozen GAN: how fast they pull, how fast a codebook is scored, how close they come.
+"""Bandits over the latents of a frozen GAN: how fast they pull, and how fast a codebook is scored.
 
-``speed``: pulls through the vector environment with deterministic rewards, on one core, and a codebook scored from
-nothing, on all cores. Both depend on the networks' sizes alone: an untrained GAN does where none is named.
-``regret``: every bandit under noise, against the best mean reward there is (docs/latent.md); needs a trained GAN.
+Pulls through the vector environment with deterministic rewards, on one core, and a codebook scored from nothing, on
+all cores. Both depend on the networks' sizes alone: an untrained GAN does where none is named. How close bandits come
+to the best code is measured by scripts/latent_report.py.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from agents.bandit_regret import measure_regret
 from agents.bandit_training import make_bandit_env, pull
 from agents.bandits import BANDITS, make_bandit
 from agents.run_folder import provenance
@@ -27,17 +26,13 @@ from gan_backbones import GanMeta, build, initialise, save_gan
 from gan_backbones.files import write_atomically
 from gan_env.frozen_gan import FrozenGan
 
-_PARTS = ("speed", "regret")
-
 
 @dataclass(frozen=True)
 class LatentBenchOptions:
-    """What pulling costs, and what it reaches."""
+    """What pulling costs."""
 
     gan: Path | None = None
     """Checkpoint of a GAN; by default an untrained one of the sizes below."""
-    parts: tuple[str, ...] = ("speed",)
-    """Some of speed and regret."""
     bandits: tuple[str, ...] = tuple(BANDITS)
     """Who pulls."""
     resolution: int = 64
@@ -45,44 +40,26 @@ class LatentBenchOptions:
     width: int = 32
     """Its channels next to the image."""
     codes: int = 4096
-    """Codes that are scored; regret has --regret-codes."""
+    """Codes that are scored."""
     pulls: int = 1_000_000
     """Pulls that are timed."""
     pulled_codes: int = 1024
     """Codes among which they choose."""
     batch: int = 256
     """Pulls at once."""
-    regret_codes: int = 1024
-    """Codes under noise."""
-    regret_pulls: int = 20_000
-    """Pulls under noise."""
-    seeds: int = 10
-    """Seeds under noise."""
-    noise: float = 0.3
-    """Standard deviation of the noise."""
-    draws: int = 128
-    """Draws of each code by which its true worth is known."""
     json: Path | None = None
     """File for the record."""
 
 
 def run(options: LatentBenchOptions) -> None:
     """Measure, print and record."""
-    unknown = [part for part in options.parts if part not in _PARTS]
-    if unknown:
-        raise ValueError(f"unknown part {unknown[0]!r}; known: {', '.join(_PARTS)}")
     for name in options.bandits:
         make_bandit(name, 1, 0)  # a wrong name is told before anything is measured
-    if "regret" in options.parts and options.gan is None:
-        raise ValueError("regret needs a trained GAN: --gan PATH")
     torch.set_num_threads(1)
     record: dict[str, Any] = {"benchmark": "latent", "options": asdict(options)}
     with tempfile.TemporaryDirectory() as folder:
         path = options.gan or _untrained(options, Path(folder) / "gan.safetensors")
-        if "speed" in options.parts:
-            record["speed"] = _speed(options, path)
-        if "regret" in options.parts:
-            record["regret"] = _regret(options, path)
+        record["speed"] = _speed(options, path)
     if options.json is not None:
         content = json.dumps(record | provenance("cpu"), indent=1, default=str)
         write_atomically(options.json, (content + "\n").encode())
@@ -121,32 +98,3 @@ def _speed(options: LatentBenchOptions, path: Path) -> dict[str, Any]:
     table.add_row(f"scoring {options.codes} codes at {side} pixels", f"{scoring:.2f}", "")
     Console().print(table)
     return {"scoring_seconds": scoring, "pulling": pulling}
-
-
-def _regret(options: LatentBenchOptions, path: Path) -> dict[str, Any]:
-    codes, pulls = options.regret_codes, options.regret_pulls
-    settings = {"gan": str(path)}
-    result = measure_regret(
-        settings, codes, pulls, options.seeds, options.draws, options.noise, bandits=options.bandits
-    )
-    table = Table(
-        "bandit",
-        "last 1,000 pulls",
-        "least, most",
-        "of the way from random",
-        "best by its values",
-        "policy entropy",
-        title=f"share of the best mean reward: {codes} codes, {pulls} pulls, {options.seeds} seeds",
-    )
-    for name, rows in result["bandits"].items():
-        reached = rows["reached"]
-        table.add_row(
-            name,
-            f"{np.mean(reached):.4f}",
-            f"{min(reached):.4f}, {max(reached):.4f}",
-            f"{np.mean(rows['of the way']):.4f}",
-            f"{np.mean(rows['greedy']):.4f}",
-            f"{np.mean(rows['policy entropy']):.3f}",
-        )
-    Console().print(table)
-    return result

@@ -81,18 +81,15 @@ def test_the_benchmark_of_attention_writes_its_record(tmp_path: Path) -> None:
 
 def test_the_benchmark_of_latents_writes_its_record(tmp_path: Path, checkpoint: Path) -> None:
     script = Path(__file__).parents[2] / "scripts" / "bench.py"
-    arguments = ["--gan", str(checkpoint), "--parts", "speed", "regret", "--codes", "30", "--pulls", "500"]
-    arguments += ["--pulled-codes", "20", "--batch", "10", "--regret-codes", "6", "--regret-pulls", "64"]
-    arguments += ["--seeds", "2", "--draws", "2", "--json", "bench.json"]
-    subprocess.run([sys.executable, str(script), "latent", *arguments], cwd=tmp_path, check=True, timeout=240)
+    arguments = ["--gan", str(checkpoint), "--codes", "30", "--pulls", "500", "--pulled-codes", "20", "--batch", "10"]
+    subprocess.run(
+        [sys.executable, str(script), "latent", *arguments, "--json", "bench.json"],
+        cwd=tmp_path,
+        check=True,
+        timeout=240,
+    )
     record = json.loads((tmp_path / "bench.json").read_text())
     assert record["speed"]["scoring_seconds"] > 0 and set(record["speed"]["pulling"]) == set(BANDITS)
-    for rows in record["regret"]["bandits"].values():
-        assert len(rows["reached"]) == 2 and all(0 < share <= 1 for share in rows["reached"])
-    wrong = subprocess.run(
-        [sys.executable, str(script), "latent", "--parts", "regret"], cwd=tmp_path, capture_output=True, text=True
-    )
-    assert wrong.returncode == 2 and "needs a trained GAN" in wrong.stderr
 
 
 def test_the_tradeoff_of_ral_pairs_each_run_with_its_own_start(run_script, tmp_path, capsys):
