@@ -123,8 +123,8 @@ def write_continuous(lab: Lab) -> None:
     """The same algorithms over a codebook and over the latent itself."""
     settings, page, gan = lab.settings, lab.page, frozen(lab)
     contenders: dict[str, tuple[str, type[_Envs], dict[str, Any]]] = {
-        "DQN, codebook": ("dqn", GanLatentBanditVectorEnv, {"codes": settings.codes}),
-        "PPO, codebook": ("ppo", GanLatentBanditVectorEnv, {"codes": settings.codes}),
+        "DQN, codebook": ("dqn", GanLatentBanditVectorEnv, {"codes": settings.noisy_codes}),
+        "PPO, codebook": ("ppo", GanLatentBanditVectorEnv, {"codes": settings.noisy_codes}),
         "PPO, latent itself": ("ppo", GanLatentBoxVectorEnv, {}),
     }
     rows, record, pictures = [], {}, []
@@ -151,10 +151,10 @@ def write_continuous(lab: Lab) -> None:
     lab.numbers["discrete against continuous"] = record
     box, codes = record["PPO, latent itself"], record["PPO, codebook"]
     told = (
-        f"DQN and PPO of Stable-Baselines3, {settings.policy_pulls} pulls each, one seed. Codes are typical draws "
-        "from N(0, I), of length 1 in units of the root of their size. Entry by entry PPO may go anywhere: its latents "
-        f"have length {box['length']:.2f}, the discriminator pays {box['reward']:.3f} (codebook: "
-        f"{codes['reward']:.3f}), and recall is {box['recall']:.2f} (codebook: {codes['recall']:.2f}). "
+        f"DQN and PPO of Stable-Baselines3, {settings.policy_pulls} pulls each, one seed. The {settings.noisy_codes} "
+        "codes are typical draws from N(0, I), of length 1 in units of the root of their size. Entry by entry PPO may "
+        f"go anywhere: its latents have length {box['length']:.2f}, the discriminator pays {box['reward']:.3f} "
+        f"(codebook: {codes['reward']:.3f}), and recall is {box['recall']:.2f} (codebook: {codes['recall']:.2f}). "
         "A Gaussian policy begins by drawing around one point, all of "
         "whose images are related; a softmax over codes begins with all of them. Of the codebook's draws "
         f"{codes['distinct']:.0%} are distinct (of the latent's, {box['distinct']:.0%}): where images repeat, their "
