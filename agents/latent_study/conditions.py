@@ -21,6 +21,8 @@ STRONG, PROCESSED = "too strong D", "heavy processing"
 STRONG_RATES = LEARNING_RATE / 4, 5 * LEARNING_RATE
 """Of the first one's generator and discriminator."""
 _DAMAGES = (("contrast", 0.8), ("blur", 0.5), ("noise", 0.6))
+_VANISHED = 10.0
+"""A gradient that is so many times smaller than usual."""
 _SHOWN = 16
 
 
@@ -76,7 +78,7 @@ def write_conditions(lab: Lab) -> None:
         f"learning rate. At the end the discriminator is fooled by {last[STRONG]['fooled']:.0%} of the images (usually "
         f"{last[base]['fooled']:.0%}). Of its gradient, the saturating loss of the minimax game passes on "
         f"{'less' if ratio > 1 else 'more'} than usual by a factor of {significant(max(ratio, 1 / ratio))}"
-        f"{': where the discriminator is sure, that gradient vanishes' if ratio > 1 else ''}. The "
+        f"{': where the discriminator is sure, that gradient vanishes' if ratio > _VANISHED else ''}. The "
         "non-saturating loss, which is trained here, keeps the slope of the discriminator itself, and spectral norm "
         f"keeps that bounded. Distance at the end: {_final(lab, STRONG, measured)} against "
         f"{_final(lab, base, measured)}; the generator's slower learning has its part in that."

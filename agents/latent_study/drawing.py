@@ -45,12 +45,12 @@ def write_bandit(lab: Lab) -> None:
     last = record.rewards[-1000:].mean()
     peak = int(np.argmax(record.choice_entropy))
     told = (
-        f"{settings.codes} latents are drawn once from N(0, I); pulling one pays sigmoid(D(G(z))). Epsilon-greedy over "
-        "exponential moving averages; unlike the source's plain rule they are divided by the share of them that "
+        f"{settings.codes:,} latents are drawn once from N(0, I); pulling one pays sigmoid(D(G(z))). Epsilon-greedy "
+        "over exponential moving averages; unlike the source's plain rule they are divided by the share of them that "
         "rewards make up. Exploration falls in a line over the first half of "
-        f"{settings.pulls} pulls. The last 1,000 pulls paid {last:.3f} on average; a random code pays "
+        f"{settings.pulls:,} pulls. The last 1,000 pulls paid {last:.3f} on average; a random code pays "
         f"{rewards.mean():.3f}, the best {rewards.max():.3f}. Without noise this is a search for the largest of "
-        f"{settings.codes} numbers, which scoring each once would find. "
+        f"{settings.codes:,} numbers, which scoring each once would find. "
         f"The entropy of the last 1,000 choices rises while the window fills, peaks at "
         f"{record.choice_entropy[peak]:.2f} nats after {record.at[peak]} pulls and ends at "
         f"{record.choice_entropy[-1]:.2f}; the policy's ends at {record.policy_entropy[-1]:.2f}. Both stay above zero, "
@@ -113,9 +113,9 @@ def write_noisy(lab: Lab) -> None:
     ]
     told = (
         f"Every pull adds {_NOISE} times fresh noise to its latent, so that no reward is known and the bandit is a "
-        f"real one: {codes} codes, {pulls} pulls, {seeds} seeds. What a code is worth on average is told by "
-        f"{settings.noisy_draws} draws of each, and the best of these means counts as 1; it is an overestimate, so the "
-        f"shares are underestimates. A random code reaches {result['random']:.3f}. Moving averages keep exploring at a "
+        f"real one: {codes:,} codes, {pulls:,} pulls, {seeds} seeds. What a code is worth on average is told by "
+        f"{settings.noisy_draws} draws of each, and more of those that look best; the best mean counts "
+        f"as 1. A random code reaches {result['random']:.3f}. Moving averages keep exploring at a "
         "set rate, and their entropy with it; Thompson sampling stops as it becomes sure."
     )
     header = ("last 1,000 pulls", "of the way from random", "best by its values", "policy entropy", "choice entropy")

@@ -157,7 +157,7 @@ def write_continuous(lab: Lab) -> None:
         f"(codebook: {codes['reward']:.3f}), and recall is {box['recall']:.2f} (codebook: {codes['recall']:.2f}). "
         "A Gaussian policy begins by drawing around one point, all of "
         "whose images are related; a softmax over codes begins with all of them. Of the codebook's draws "
-        f"{codes['distinct']:.0%} are distinct (of the latent's, {box['distinct']:.0%}): where images repeat, their "
+        f"{codes['distinct']:.1%} are distinct (of the latent's, {box['distinct']:.1%}): where images repeat, their "
         "neighbourhoods are points, and recall and coverage say no more than that."
     )
     page.add(

@@ -54,8 +54,9 @@ def write_objectives(lab: Lab) -> None:
     lab.numbers["objectives"] = found
     told = (
         f"The moving averages again, {pulls} pulls of {codes} codes without noise, each paid for one term alone. What "
-        "does not look back has a best code, and ends there; what compares an image with those drawn lately must go on "
-        f"changing. A team has a member for each of {' and '.join(_TOGETHER)}, and both in equal parts for its reward. "
+        "does not look back has a best code, and ends there. What compares an image with those drawn lately pays less "
+        "for a code the more often it is drawn: the averages go from one to the next, and may end below random "
+        f"choices. A team has a member for each of {' and '.join(_TOGETHER)}, and both in equal parts for its reward. "
         "One seed each."
     )
     header = ("first 1,000 pulls", "last 1,000", "codes among them", "their entropy (nats)")

@@ -195,8 +195,8 @@ def answer(numbers: Mapping[str, Any]) -> str:
         f"{verdict}: of {len(bests)} GANs, the codes that the bandit values most are closer to the data than random "
         f"latents for {closer} and further from it for {further}, beyond what another batch of random latents would "
         f"be; they please the discriminator more for {pleased} and have lost recall for {lost}. The first GAN: Frechet "
-        f"distance {significant(best['FD'])} against {_words(base['FD'])}, reward {fixed(best['reward'])} against "
-        f"{fixed(base['reward'].mean)}, recall {fixed(best['recall'])} against {fixed(base['recall'].mean)}."
+        f"distance {significant(best['FD'])} against {_words(base['FD'])}, reward {significant(best['reward'])} "
+        f"against {_words(base['reward'])}, recall {significant(best['recall'])} against {_words(base['recall'])}."
     )
 
 
@@ -206,7 +206,7 @@ def fidelity_and_variety(numbers: Mapping[str, Any]) -> str:
     rivals = {name: values for name, values in found.items() if name not in (RANDOM, TRAINED)}
     base = {name: one.mean for name, one in limits.items()}
     bought = [
-        f"{name} (precision {fixed(values['precision'])}, recall {fixed(values['recall'])})"
+        f"{name} (precision {significant(values['precision'])}, recall {significant(values['recall'])})"
         for name, values in rivals.items()
         if values["precision"] > limits["precision"].high and values["recall"] < limits["recall"].low
     ]
@@ -215,7 +215,7 @@ def fidelity_and_variety(numbers: Mapping[str, Any]) -> str:
     worse = [name for name in pleased if rivals[name]["FD"] > limits["FD"].high]
     text = (
         f"Fidelity is bought with variety: {_list(bought)} gained precision over random latents "
-        f"({fixed(base['precision'])}) and lost recall ({fixed(base['recall'])}). "
+        f"({significant(base['precision'])}) and lost recall ({significant(base['recall'])}). "
         if bought
         else "In this run nobody gained precision at the cost of recall. "
     )

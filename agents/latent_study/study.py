@@ -136,8 +136,10 @@ def _answer(lab: Lab, *, quick: bool) -> list[Markup]:
 
 
 def _write_origin(lab: Lab, origin: dict[str, object], seconds: int) -> None:
+    begun = lab.folder.read_json("config.json")
     told = (
-        tag("code", str(origin["command"])),
+        tag("code", str(begun["command"])),
+        *((", gone on with after a stop,",) if "continued" in begun else ()),
         f" on {lab.data_name}, {len(lab.data)} images of {lab.data.sample_shape[-1]} pixels, seed {lab.seed}; "
         f"{seconds // 60} minutes {seconds % 60} seconds on {origin['hardware']}. "
         f"Commit {origin['git_commit'] or 'unknown'}. Every number is in study.json, every figure in the folder "
