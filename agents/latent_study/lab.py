@@ -62,13 +62,13 @@ class StudySettings:
 def quick() -> StudySettings:
     """Minutes: one small GAN, hardly trained. The page says what the study shows, not what it finds."""
     return StudySettings(
-        sizes=GanSizes(width=8, batch_size=16, updates=1000),
+        sizes=GanSizes(width=8, batch_size=16, updates=800),
         seeds=1,
         real=2048,
-        looks=8,
+        looks=5,
         samples=512,
         batches=3,
-        large_updates=150,
+        large_updates=100,
         codes=5120,
         pulls=50_000,
         noisy_codes=256,
