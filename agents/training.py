@@ -79,6 +79,7 @@ class PolicyTraining:
         """GAN updates of one environment step."""
         self.updates = 0
         """GAN updates made so far, in training and validation."""
+        self._taught = False
         self._decisions = suite.tasks[0].decisions
         self._episode = round(sum(task.decisions for task in suite.tasks) / len(suite.tasks))
 
@@ -100,6 +101,7 @@ class PolicyTraining:
                 on_update(made)
 
         imitate(self.model, watch(self.model, teacher, self._episode, count))
+        self._taught = True
 
     @property
     def lesson_updates(self) -> int:
@@ -143,7 +145,8 @@ class PolicyTraining:
         """Train; the model is left with the policy that did best on :attr:`validation`, a copy of it in ``best_path``.
 
         The last policy is tried at the end of training, the others of ``validations`` at even distances in its second
-        half. ``on_update`` is told the GAN updates as they are made.
+        half; the first of these is the policy as it was taught, where it was. ``on_update`` is told the GAN updates as
+        they are made.
 
         ``checkpoints`` are saved where a rollout begins and at the end; training goes on from ``saved``, one of them,
         as if it had never stopped. Callbacks with a state, :class:`Resumable`, get theirs back. A signal in
@@ -164,6 +167,8 @@ class PolicyTraining:
             spent[self.model.num_timesteps] = self.updates
 
         at = [round(total_timesteps * (0.5 + 0.5 * index / validations)) for index in range(1, validations)]
+        if self._taught and at:
+            at[0] = 1  # the first step comes before the first change of the policy
         choose = ChooseByValidation(self.evaluator, self.validation, at, best_path, validated)
         steps = _CountUpdates(self.updates_per_step * self.env.num_envs, count)
         resumable = [one for one in [*callbacks, choose] if isinstance(one, Resumable)]

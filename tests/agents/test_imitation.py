@@ -7,7 +7,13 @@ import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import DummyVecEnv
 
+from agents.evaluation import finals
 from agents.imitation import imitate, watch
+from agents.methods.rules import constant
+from agents.statistics import interquartile_mean
+from agents.training import PolicyTraining
+from gan_env import EnvConfig
+from gan_env.knobs import RATE_KNOBS
 
 DECISIONS = 4
 GAMMA = 0.9
@@ -89,3 +95,25 @@ def test_the_seed_decides_the_lesson():
     one, same, other = policies
     assert all(torch.equal(one[name], same[name]) for name in one)
     assert any(not torch.equal(one[name], other[name]) for name in one)
+
+
+def test_what_was_taught_is_tried_before_it_is_changed(tmp_path):
+    config = EnvConfig(
+        "ring",
+        decisions=4,
+        updates_per_step=2,
+        knobs=RATE_KNOBS,
+        action_type="target",
+        observation="absolute",
+        workers=1,
+    )
+    training = PolicyTraining("taught_ppo", config, 2, 0, {"n_steps": 4, "batch_size": 8, "learning_rate": 0.1})
+    training.validation = training.validation[:3]
+    try:
+        training.imitate(constant(config, {"lr_g": 1e-3, "lr_d": 1e-3}))
+        taught = finals(training.evaluator.evaluate(training.model, training.validation))
+        trials = training.learn(16, 3, tmp_path / "policy.zip")
+    finally:
+        training.close()
+    assert [trial.timesteps for trial in trials] == [2, 14, 16]
+    assert trials[0].iqm == pytest.approx(float(interquartile_mean(taught)))
