@@ -75,8 +75,7 @@ def write_bandit(lab: Lab) -> None:
             references={f"ln {settings.codes}": math.log(settings.codes)},
         ),
     ]
-    codes = make_bandit_env(1, lab.latents | {"codes": settings.codes}).core.actions
-    top = codes.latents(best_arms(first["values"], _TOP))
+    top = lab.codes(best_arms(first["values"], _TOP), settings.codes)
     beside = [
         lab.picture("random.png", f"{_TOP} random latents.", frozen(lab).sample(lab.draw(_TOP, lab.seed + 40_000)), 8),
         lab.picture("top-q.png", f"The {_TOP} codes of largest Q.", frozen(lab).sample(top), 8),

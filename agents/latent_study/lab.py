@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from agents.bandit_training import make_bandit_env
 from agents.latent_gans import GanSizes
 from agents.page import Markup, Page, figure, image, legend, plot, standalone
 from agents.restoring import Each, require_like
@@ -177,6 +180,11 @@ class Lab:
     def latents(self) -> dict[str, Any]:
         """Options of an environment over the study's GAN."""
         return {"gan": str(self.gan_path), "device": self.device, "cache_dir": self.cache_dir}
+
+    def codes(self, arms: NDArray[np.int64], count: int) -> Tensor:
+        """``(n, latent_size)``: the latents of ``arms`` ``(n,)`` in the codebook of ``count`` codes, the same for every
+        GAN."""
+        return make_bandit_env(1, self.latents | {"codes": count}).core.actions.latents(arms)
 
     def chart(
         self,

@@ -14,6 +14,7 @@ from agents.bandits import BANDITS, Bandit, choice_entropy, make_bandit
 from agents.latent_study.lab import Lab, frozen
 from agents.page import Markup, listing, panels, tag
 from agents.tree_file import Tree
+from gan_env.latent_env import GanLatentBanditVectorEnv
 from gan_env.latent_reward import TERMS
 
 _BATCH = 32
@@ -34,12 +35,13 @@ def write_objectives(lab: Lab) -> None:
     rows, left_out = [], []
     for name in TERMS:
         options = {"reward": f"{name}=1"} | ({"target": _TARGETS.get(lab.data.name, "")} if name == "target" else {})
-        bandit = make_bandit(_LEARNER, codes, lab.seed, over_half(BANDITS[_LEARNER], pulls))
         try:
-            record = _pull(lab, name, bandit, options)
+            envs = make_bandit_env(_BATCH, lab.latents | {"codes": codes} | options)
         except ValueError as error:  # no such attributes, or none that can be read
             left_out.append(f"{name} ({error})")
             continue
+        bandit = make_bandit(_LEARNER, codes, lab.seed, over_half(BANDITS[_LEARNER], pulls))
+        record = _pull(lab, name, bandit, envs)
         found[name] = _told(record)
         rows.append(_row(name, found[name]))
         pictures.append(_picture(lab, f"objective-{len(pictures)}.png", f"Paid for {name}.", record))
@@ -47,7 +49,7 @@ def write_objectives(lab: Lab) -> None:
     for name, team in TEAMS.items():
         own = over_half(BANDITS[_LEARNER], pulls * team.lessons(len(_TOGETHER)))
         bandit = make_team(name, _LEARNER, _TOGETHER, codes, lab.seed, over_half(team, pulls), own)
-        record = _pull(lab, f"team {name}", bandit, joint)
+        record = _pull(lab, f"team {name}", bandit, make_bandit_env(_BATCH, lab.latents | {"codes": codes} | joint))
         found[f"team {name}"] = _told(record)
         together.append(_row(name, found[f"team {name}"]))
         pictures.append(_picture(lab, f"objective-{len(pictures)}.png", f"Together: {name}.", record))
@@ -69,13 +71,11 @@ def write_objectives(lab: Lab) -> None:
     )
 
 
-def _pull(lab: Lab, step: str, bandit: Bandit, options: Mapping[str, Any]) -> PullRecord:
-    """All pulls of ``bandit`` in an environment of these options, without noise."""
-    pulls = lab.settings.noisy_pulls
-    envs = make_bandit_env(_BATCH, lab.latents | {"codes": bandit.arms} | dict(options))
+def _pull(lab: Lab, step: str, bandit: Bandit, envs: GanLatentBanditVectorEnv) -> PullRecord:
+    """All pulls of ``bandit``."""
 
     def make() -> Tree:
-        return vars(pull(envs, bandit, pulls, seed=lab.seed, points=1))
+        return vars(pull(envs, bandit, lab.settings.noisy_pulls, seed=lab.seed, points=1))
 
     return PullRecord(**lab.once(step, make))
 
@@ -96,6 +96,5 @@ def _row(name: str, told: Mapping[str, float]) -> list[str]:
 
 def _picture(lab: Lab, file: str, caption: str, record: PullRecord) -> Markup:
     """What was drawn last."""
-    codes = make_bandit_env(1, lab.latents | {"codes": lab.settings.noisy_codes}).core.actions
-    images = frozen(lab).sample(codes.latents(record.actions[-_SHOWN:]))
+    images = frozen(lab).sample(lab.codes(record.actions[-_SHOWN:], lab.settings.noisy_codes))
     return lab.picture(file, f"{caption} The last {_SHOWN} pulls.", images, 8)

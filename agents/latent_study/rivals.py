@@ -11,7 +11,6 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from agents.bandit_training import make_bandit_env
 from agents.bandits import best_arms
 from agents.latent_study.lab import MEASURES, Lab, frozen
 from agents.page import Column, Markup, listing, panels, table, tag
@@ -34,10 +33,6 @@ class Another(NamedTuple):
     mean: float
     low: float
     high: float
-
-    def apart(self, value: float) -> bool:
-        """Whether ``value`` is none of theirs."""
-        return not self.low <= value <= self.high
 
 
 def prediction(values: list[float]) -> Another:
@@ -71,9 +66,8 @@ def write_rivals(lab: Lab) -> None:
     drawn = {name: Drawn(**lab.once(name, partial(draw, name))) for name in samplers}
     first = next(iter(lab.gans))
     policy = lab.kept["bandits"][first]["probabilities"]
-    codes = make_bandit_env(1, lab.latents | {"codes": settings.codes}).core.actions
     trained = np.random.default_rng(lab.seed).choice(len(policy), size=count, p=policy / policy.sum())
-    drawn[TRAINED] = Drawn(codes.latents(trained), settings.codes)
+    drawn[TRAINED] = Drawn(lab.codes(trained, settings.codes), settings.codes)
     lab.say("  random latents and the bandit, of each GAN")
     every = {name: lab.once(f"of {name}", partial(_prefer, lab, name)) for name in lab.gans}
     limits = {name: _limits(one["random"]) for name, one in every.items()}
@@ -123,9 +117,9 @@ def _prefer(lab: Lab, name: str) -> Tree:
         _measure(lab, gan, Drawn(lab.draw(settings.samples, lab.seed + 50_000 + batch), settings.samples))
         for batch in range(settings.batches)
     ]
-    codes = make_bandit_env(1, lab.latents | {"gan": str(path), "codes": settings.codes}).core.actions
     best = best_arms(lab.kept["bandits"][name]["values"], settings.samples)
-    return {"random": batches, "best": _measure(lab, gan, Drawn(codes.latents(best), settings.codes))}
+    chosen = Drawn(lab.codes(best, settings.codes), settings.codes)
+    return {"random": batches, "best": _measure(lab, gan, chosen)}
 
 
 def _limits(batches: list[dict[str, float]]) -> dict[str, Another]:

@@ -68,7 +68,9 @@ def test_the_state_of_another_balancer_is_refused(changes, reason):
 def test_the_same_policy_from_its_file_goes_on(tmp_path):
     policy = varied(seed=3, training={"moves": [1, 2.5], "suite": "ring"})
     policy.save(tmp_path / "policy.safetensors")
-    attached(Balancer.load(tmp_path / "policy.safetensors").policy).load_state_dict(attached(policy).state_dict())
+    balancer, resumed = attached(policy), attached(Balancer.load(tmp_path / "policy.safetensors").policy)
+    resumed.load_state_dict(balancer.state_dict())
+    assert resumed.knobs == balancer.knobs
 
 
 def test_a_loss_that_was_not_finite_is_remembered():
