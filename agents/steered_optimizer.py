@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.optim import Adam, AdamW, Optimizer, RMSprop
 
+from gan_backbones.optim import corrected_direction
+
 NORMALISED = Adam | AdamW | RMSprop
 """Classes that divide a step by the size of the gradients: a rate means about the same to each of them."""
 
@@ -105,12 +107,13 @@ class SteeredOptimizer:
         return [parameter for group in self._groups for parameter in group["params"]]
 
     def _step_of(self, group: Mapping[str, Any], parameter: Tensor) -> Tensor:
-        """The step of one parameter per unit of rate (Kingma & Ba, arXiv 1412.6980, algorithm 1)."""
+        """The step of one parameter per unit of rate."""
         own = self.optimizer.state[parameter]
         moment = own["max_exp_avg_sq" if group.get("amsgrad") else "exp_avg_sq"]
         steps = _number(torch.as_tensor(own["step"]).clamp(min=1))
         first, second = map(_number, group["betas"])
-        direction = own["exp_avg"] / (moment.sqrt() / (1 - second**steps) ** 0.5 + group["eps"]) / (1 - first**steps)
+        corrections = 1 - first**steps, (1 - second**steps) ** 0.5
+        direction = corrected_direction(own["exp_avg"], moment, *corrections, float(group["eps"]))
         decoupled = isinstance(self.optimizer, AdamW) or group.get("decoupled_weight_decay", False)
         return direction + group["weight_decay"] * parameter if decoupled else direction
 

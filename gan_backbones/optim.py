@@ -43,8 +43,19 @@ class AdamState:
         """
         steps = self.steps.clamp(min=1).unsqueeze(1)
         first, second = betas[:, :1], betas[:, 1:]
-        denominator = self.exp_avg_sq.sqrt().div_((1 - second**steps).sqrt()).add_(epsilon)
-        return torch.div(self.exp_avg, denominator).div_(1 - first**steps)
+        return corrected_direction(self.exp_avg, self.exp_avg_sq, 1 - first**steps, (1 - second**steps).sqrt(), epsilon)
+
+
+@torch.no_grad()
+def corrected_direction(
+    exp_avg: Tensor, exp_avg_sq: Tensor, first: Tensor | float, second: Tensor | float, epsilon: float
+) -> Tensor:
+    """Adam's direction in the moments' shape, ``(exp_avg / first) / (sqrt(exp_avg_sq) / second + epsilon)``.
+
+    ``first`` is ``1 - beta_1^t``, ``second`` the root of ``1 - beta_2^t`` (Kingma & Ba, arXiv 1412.6980, algorithm 1).
+    """
+    denominator = exp_avg_sq.sqrt().div_(second).add_(epsilon)
+    return torch.div(exp_avg, denominator).div_(first)
 
 
 @torch.no_grad()
