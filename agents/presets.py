@@ -1,7 +1,7 @@
 """What each algorithm needs to learn a suite: budgets and hyperparameters.
 
 Those of DQN and PPO, as it is and taught, were found by measurement (:data:`PRESETS`). The other algorithms borrow from
-the nearer of DQN and PPO (:data:`RELATIVES`) and were not tuned.
+the nearest of these (:data:`RELATIVES`) and were not tuned.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Algorithm:
     policy: str = "MlpPolicy"
     """Name of the policy class, as Stable-Baselines3 knows it."""
     taught: bool = False
-    """Whether the policy begins as the best schedule that a search finds (:mod:`agents.imitation`)."""
+    """Whether the policy begins as a teacher that a search finds (:mod:`agents.teaching`)."""
 
 
 _BOX = ("continuous", "target", "absolute")
@@ -46,6 +46,7 @@ ALGORITHMS: Mapping[str, Algorithm] = {
     "qrdqn": Algorithm(QRDQN, ("discrete",)),
     "recurrentppo": Algorithm(RecurrentPPO, _EITHER, policy="MlpLstmPolicy"),
     "sac": Algorithm(SAC, _BOX),
+    "sized_ppo": Algorithm(PPO, ("continuous",), taught=True),
     "td3": Algorithm(TD3, _BOX),
     "tqc": Algorithm(TQC, _BOX),
     "trpo": Algorithm(TRPO, _EITHER),
@@ -174,6 +175,18 @@ RELATIVES: Mapping[str, Relative] = {
     "qrdqn": Relative("dqn", tuple(_dqn()), {"policy_kwargs": {**_NETWORK, "n_quantiles": 32}}),
     "recurrentppo": Relative("ppo", tuple(_ppo()), {}),
     "sac": Relative("dqn", _REPLAY, _ACTOR_CRITIC),
+    # An action is a share of a large move, not of a knob's range, so there is more exploration; and the policy moves by
+    # smaller steps, from larger rollouts, since it has what it begins as to lose.
+    "sized_ppo": Relative(
+        "taught_ppo",
+        ("batch_size", "n_epochs", "gamma", "gae_lambda", "ent_coef"),
+        {
+            "learning_rate": "lin_2e-4",
+            "n_steps": 10,
+            "target_kl": 0.02,
+            "policy_kwargs": {**_NETWORK, "log_std_init": -1.5},
+        },
+    ),
     "td3": Relative("dqn", _REPLAY, _DETERMINISTIC),
     "tqc": Relative("dqn", _REPLAY, _ACTOR_CRITIC),
     # Its rate is the critic's alone; the policy's step is bounded by its divergence from the last policy.

@@ -15,6 +15,7 @@ from agents.apfl import Apfl
 from agents.heuristics import Ada, GapAware, LossRatio, UpdateRatio
 from agents.predictors import NoopPredictor, Predictor
 from agents.schedules import Schedule
+from agents.update_sizes import UpdateSizes
 from gan_env import EnvConfig
 from gan_env.knobs import DEFAULT_MOVES, RATE_KNOBS
 
@@ -57,6 +58,8 @@ def _rates(share: float) -> dict[str, float]:
 _TARGET = Gain(-0.5, 1.5, 0.0)
 _ACCURACY = Gain(0.0, 0.95, 0.6)
 _SHARE = (0.0, 1.0)
+_PEAK = Gain(1e-4, 0.3, 0.01, True)
+_FLOOR = Gain(0.01, 1.0, 0.1, True)
 
 RULES: Mapping[str, Rule] = MappingProxyType(
     {
@@ -105,6 +108,19 @@ RULES: Mapping[str, Rule] = MappingProxyType(
             UpdateRatio,
             {"target": _TARGET, "gain": Gain(0.03, 3.0, 0.3, True)},
             (*RATE_KNOBS, "update_ratio"),
+        ),
+        "update_size": Rule(
+            "closed loop",
+            "holds each network's update norm / weight norm on a cosine course",
+            UpdateSizes,
+            {
+                "peak_g": _PEAK,
+                "peak_d": _PEAK,
+                "floor_g": _FLOOR,
+                "floor_d": _FLOOR,
+                "warm_up": Gain(0.0, 0.3, 0.1),
+                "gain": Gain(0.1, 1.0, 0.5, True),
+            },
         ),
         "apfl": Rule(
             "closed loop",

@@ -27,10 +27,31 @@ SHAPES: Mapping[str, Callable[[Array], Array]] = MappingProxyType(
 Loshchilov & Hutter, arXiv 1608.03983, without restarts."""
 
 
-class Schedule:
-    """Each knob of ``floors`` rises linearly from its floor to its peak, then falls to the floor again.
+class Course:
+    """Shares of peaks over the budget: each rises linearly from its floor to 1, then falls to the floor again.
 
-    ``warm_up`` is the share of the budget that the rise takes; a floor is a share of the peak.
+    ``floors`` are shares of the peaks, ``warm_up`` is the share of the budget that the rise takes. A number out of
+    range and an unknown shape raise ``ValueError``.
+    """
+
+    def __init__(self, shape: str, floors: Sequence[float], warm_up: float = 0.0) -> None:
+        if shape not in SHAPES:
+            raise ValueError(f"unknown shape {shape!r} of a schedule; known: {', '.join(SHAPES)}")
+        if not (0 <= warm_up < 1 and all(0 < floor <= 1 for floor in floors)):
+            raise ValueError(f"warm_up must lie in [0, 1) and floors in (0, 1], not {warm_up} and {list(floors)}")
+        self._shape, self._floors, self._warm_up = SHAPES[shape], np.array(floors), warm_up
+
+    def __call__(self, progress: Array) -> Array:
+        """``(n, len(floors))`` after shares ``progress`` ``(n,)`` of the budget."""
+        falling = self._shape(np.clip((progress - self._warm_up) / (1 - self._warm_up), 0, 1))
+        rising = progress / self._warm_up if self._warm_up else falling
+        height = np.where(progress < self._warm_up, rising, falling)[:, None]
+        shares: Array = self._floors + (1 - self._floors) * height
+        return shares
+
+
+class Schedule:
+    """Each knob of ``floors`` follows its :class:`Course`.
 
     With ``peaks`` the peak is the knob's own value there, and the codec's actions must name values: ``absolute`` sets
     them, ``target`` takes several decisions for a factor of more than its large move; it has no other knobs. Without
@@ -51,17 +72,12 @@ class Schedule:
         warm_up: float = 0.0,
         peaks: Mapping[str, float] | None = None,
     ) -> None:
-        if shape not in SHAPES:
-            raise ValueError(f"unknown shape {shape!r} of a schedule; known: {', '.join(SHAPES)}")
-        if not (0 <= warm_up < 1 and all(0 < floor <= 1 for floor in floors.values())):
-            raise ValueError(f"warm_up must lie in [0, 1) and floors in (0, 1], not {warm_up} and {dict(floors)}")
-        self._shape, self._warm_up = SHAPES[shape], warm_up
         self._codec = codec
         (self._budget,) = columns_of(names, ["budget_left"])
         if peaks is None:
             self._moves = Moves(codec, tuple(floors), "a schedule from where the knobs start")
             self._positions = columns_of(names, [f"{knob}_relative" for knob in floors])
-            self._floors = np.array(list(floors.values()))
+            self._course = Course(shape, list(floors.values()), warm_up)
             self._peaks = None
             return
         if codec.action_type not in NAMING_VALUES:
@@ -72,7 +88,7 @@ class Schedule:
                 f"a schedule names {', '.join(floors)}, with peaks of {', '.join(peaks)}; the knobs are "
                 f"{', '.join(codec.knobs)}"
             )
-        self._floors = np.array([floors[knob] for knob in codec.knobs])
+        self._course = Course(shape, [floors[knob] for knob in codec.knobs], warm_up)
         self._peaks = np.log10([peaks[knob] for knob in codec.knobs])
 
     @property
@@ -84,13 +100,6 @@ class Schedule:
             for knob in RATE_KNOBS
         )
         return float(lr_g), float(lr_d)
-
-    def factor(self, progress: Array) -> Array:
-        """Shares ``(n, len(floors))`` of the peaks after shares ``progress`` ``(n,)`` of the budget."""
-        falling = self._shape(np.clip((progress - self._warm_up) / (1 - self._warm_up), 0, 1))
-        rising = progress / self._warm_up if self._warm_up else falling
-        height = np.where(progress < self._warm_up, rising, falling)[:, None]
-        return self._floors + (1 - self._floors) * height
 
     def predict(
         self,
@@ -104,9 +113,9 @@ class Schedule:
         if self._peaks is not None:
             return self._codec.encode(self._wanted(progress)), state
         present = 2 * seen[:, self._positions]  # as the observation scales them: decades from the start / 2
-        return self._moves.actions(np.log10(self.factor(progress)) - present), state
+        return self._moves.actions(np.log10(self._course(progress)) - present), state
 
     def _wanted(self, progress: Array) -> Array:
         """log10 values ``(n, K)`` of the codec's knobs."""
         assert self._peaks is not None
-        return self._peaks + np.log10(self.factor(progress))
+        return self._peaks + np.log10(self._course(progress))

@@ -21,9 +21,9 @@ from agents.methods.method import (
     updates_of,
 )
 from agents.methods.references import REFERENCES
-from agents.methods.rules import RULE_METHODS
+from agents.methods.rules import RULE_METHODS, TEACHERS
 from agents.population_based import PopulationBasedTraining
-from agents.presets import ALGORITHMS
+from agents.presets import ALGORITHMS, Algorithm
 
 __all__ = [
     "FREE",
@@ -53,8 +53,15 @@ def _population_based(context: Context) -> Prepared:
     return Prepared(config, population.play, (members - 1) * once, {"members": members})
 
 
+def _describe(algorithm: Algorithm) -> str:
+    text = f"{algorithm.cls.__name__} with its preset"
+    if not algorithm.taught:
+        return text
+    return f"{text}, which begins as the best {TEACHERS[algorithm.action_types[0]].description} found"
+
+
 _LEARNERS: dict[str, tuple[str, dict[str, Any], str]] = {
-    name: (name, {}, f"{algorithm.cls.__name__} with its preset") for name, algorithm in ALGORITHMS.items()
+    name: (name, {}, _describe(algorithm)) for name, algorithm in ALGORITHMS.items()
 }
 _LEARNERS["fsco"] = ("ddpg", {"reward": "loss_gap"}, "FSCO (arXiv 2504.15099): DDPG rewarded for equal losses")
 

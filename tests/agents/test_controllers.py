@@ -14,7 +14,7 @@ from agents.evaluation import Evaluator, with_rates
 from agents.presets import ALGORITHMS
 from agents.rules import RULES
 from agents.sb3 import make_model
-from agents.schedules import SHAPES, Schedule
+from agents.schedules import SHAPES, Course, Schedule
 from agents.trained import load_policy
 from gan_env import ActionCodec, EnvConfig, GanBalanceEnv
 from gan_env.spaces import action_space
@@ -86,16 +86,15 @@ def test_cosine_is_followed_from_any_start():
     env.close()
 
 
-def test_cosine_at_its_marks():
+def test_courses_at_their_marks():
     marks = np.array([0.0, 0.1, 0.2, 0.4, 0.6, 1.0])
     cosine = 0.1 + 0.9 * (1 + math.cos(math.pi / 4)) / 2
     heights = {"cosine": [cosine, 0.55, 0.1], "linear": [0.775, 0.55, 0.1], "constant": [1.0, 1.0, 1.0]}
     assert set(heights) == set(SHAPES)
     for shape, falling in heights.items():
-        schedule = Schedule(NAMES, CODEC, shape, floors={"lr_g": 0.1, "lr_d": 1.0}, warm_up=0.2)
-        np.testing.assert_allclose(schedule.factor(marks).T, [[0.1, 0.55, 1.0, *falling], [1.0] * 6])
-    sudden = Schedule(NAMES, CODEC, "cosine", floors={"lr_d": 0.01})
-    np.testing.assert_allclose(sudden.factor(np.array([0.0, 1.0])), [[1.0], [0.01]])
+        course = Course(shape, (0.1, 1.0), warm_up=0.2)
+        np.testing.assert_allclose(course(marks).T, [[0.1, 0.55, 1.0, *falling], [1.0] * 6])
+    np.testing.assert_allclose(Course("cosine", [0.01])(np.array([0.0, 1.0])), [[1.0], [0.01]])
 
 
 @pytest.mark.parametrize(

@@ -6,15 +6,17 @@ import numpy as np
 import pytest
 
 from agents.heuristics import Ada, GapAware, LossRatio, UpdateRatio
+from agents.update_sizes import UpdateSizes
 from gan_env import ActionCodec
 
-NAMES = ("real_accuracy", "loss_g", "loss_d", "budget_left", "lr_g_relative", "lr_d_relative")
+RATIOS = ("update_ratio_g", "update_ratio_d")
+NAMES = ("real_accuracy", "loss_g", "loss_d", *RATIOS, "budget_left", "lr_g_relative", "lr_d_relative")
 CODEC = ActionCodec("continuous", ("lr_g", "lr_d"))
 LARGE = math.log10(CODEC.moves[1])
 
 
 def see(count=1, **entries):
-    """Observations ``(n, 6)``: in the middle of an episode, nothing to see but ``entries``."""
+    """Observations ``(n, 8)``: in the middle of an episode, nothing to see but ``entries``."""
     values = dict.fromkeys(NAMES, 0.0) | {"budget_left": 0.5} | entries
     return np.column_stack([np.broadcast_to(values[name], count) for name in NAMES]).astype(np.float32)
 
@@ -67,14 +69,26 @@ def test_update_ratios_follow_the_losses_and_leave_the_rates():
     np.testing.assert_allclose(actions * LARGE, [[0, 0, -0.4], [0, 0, 0.1]], atol=1e-6)
 
 
-@pytest.mark.parametrize("rule", [Ada, GapAware, LossRatio, UpdateRatio])
+def test_update_sizes_are_brought_onto_their_course():
+    options = {"peak_g": 0.01, "peak_d": 0.1, "floor_g": 1.0, "floor_d": 0.2, "warm_up": 0.5, "gain": 0.5}
+    rule = UpdateSizes(NAMES, CODEC, **options)
+    seen = {name: (np.log10([0.02, 0.01, 1e-4]) + 2.5) / 1.5 for name in RATIOS}
+    moves, _ = decades(rule, see(3, **seen, budget_left=[0.5, 0.75, 0.0]))
+    # At the peak; half of the way up to it; at the end, back at the floor. The last error is beyond a large move.
+    wanted = [[0.01, 0.1], [0.01, 0.1 * 0.6], [0.01, 0.1 * 0.2]]
+    expected = 0.5 * (np.log10(wanted) - np.log10([[0.02], [0.01], [1e-4]]))
+    np.testing.assert_allclose(moves, np.clip(expected, -LARGE, LARGE), atol=1e-6)
+    assert np.abs(expected).max() > LARGE
+
+
+@pytest.mark.parametrize("rule", [Ada, GapAware, LossRatio, UpdateRatio, UpdateSizes])
 def test_nothing_moves_before_the_first_update(rule):
     codec = ActionCodec("continuous", ("lr_g", "lr_d", "update_ratio"))
     actions, _ = rule(NAMES, codec).predict(see(3, budget_left=1.0))
     assert actions.shape == (3, 3) and not actions.any()
 
 
-@pytest.mark.parametrize("rule", [Ada, GapAware, LossRatio])
+@pytest.mark.parametrize("rule", [Ada, GapAware, LossRatio, UpdateSizes])
 def test_no_move_is_larger_than_a_large_one(rule):
     actions, _ = rule(NAMES, CODEC).predict(see(loss_g=3.0, loss_d=-3.0, real_accuracy=1.0, lr_d_relative=2.0))
     assert np.abs(actions).max() <= 1
