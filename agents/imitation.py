@@ -1,14 +1,17 @@
 """A policy that begins as a teacher: before it learns by trial, it learns by example.
 
-Behaviour cloning of the mean action, and regression of the value function on the returns that the teacher reaches with
-the policy's own exploration. Without the second, the first updates would push the policy about by the errors of an
+Behaviour cloning of the mean action, and regression of the value function on the returns that are reached with the
+policy's own exploration. Without the second, the first updates would push the policy about by the errors of an
 untrained value function, and away from the teacher.
+
+A policy that sees less than its teacher goes where the teacher never was, by its own errors. So in later lessons the
+student acts, and the teacher says what it would have done: the aggregation of Ross et al., arXiv 1011.0686.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 from torch.distributions import Normal
 
@@ -41,32 +45,54 @@ class Lesson:
     """``(n,)``, discounted, to the end of the episode; NaN where that was not seen."""
 
 
-def watch(model: OnPolicyAlgorithm, teacher: Predictor, decisions: int, on_step: Callable[[], None]) -> Lesson:
-    """Play ``decisions`` of ``teacher`` in each of the model's environments, with the model's exploration on top.
+@dataclass(frozen=True)
+class Classroom:
+    """Where a teacher shows what it does to ``model``."""
 
-    ``on_step`` is called after each step of all environments.
-    """
-    env, log_std = model.get_env(), _policy_of(model).log_std
-    assert env is not None and isinstance(log_std, Tensor)
-    deviations = np.exp(log_std.detach().numpy())
-    rng = np.random.default_rng(model.seed)
-    rows: list[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]] = []
-    observations, state = env.reset(), None
-    first = np.ones(env.num_envs, dtype=bool)
-    for _ in range(decisions):
-        assert isinstance(observations, np.ndarray)
-        wanted, state = teacher.predict(observations, state, first, deterministic=True)
-        tried = np.clip(rng.normal(wanted, deviations), -1, 1).astype(np.float32)
-        following, rewards, first, _ = env.step(tried)
-        rows.append((observations, wanted, rewards, first))
-        observations = following
-        on_step()
-    returns, upcoming = [], np.full(env.num_envs, math.nan)
-    for _, _, rewards, ended in reversed(rows):
-        upcoming = rewards + model.gamma * np.where(ended, 0.0, upcoming)
-        returns.append(upcoming)
-    seen, wanted, _, _ = (np.concatenate(column) for column in zip(*rows, strict=True))
-    return Lesson(seen, wanted, np.concatenate(returns[::-1]))
+    model: OnPolicyAlgorithm
+    teacher: Predictor
+    env: VecEnv
+    """Takes the model's actions; the teacher sees all that it shows."""
+    columns: Sequence[int]
+    """What the model sees of that."""
+
+    def watch(self, decisions: int, on_step: Callable[[], None], *, student: bool = False) -> Lesson:
+        """Play ``decisions`` of the teacher, or of the ``student``, with the model's exploration on top.
+
+        ``on_step`` is called after each step of all environments.
+        """
+        log_std = _policy_of(self.model).log_std
+        assert isinstance(log_std, Tensor)
+        deviations = np.exp(log_std.detach().numpy())
+        rng = np.random.default_rng(self.model.seed)
+        rows: list[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]] = []
+        observations, state = self.env.reset(), None
+        first = np.ones(self.env.num_envs, dtype=bool)
+        for _ in range(decisions):
+            assert isinstance(observations, np.ndarray)
+            seen = observations[:, self.columns]
+            wanted, state = self.teacher.predict(observations, state, first, deterministic=True)
+            meant = self.model.predict(seen, deterministic=True)[0] if student else wanted
+            tried = np.clip(rng.normal(meant, deviations), -1, 1).astype(np.float32)
+            following, rewards, first, _ = self.env.step(tried)
+            rows.append((seen, wanted, rewards, first))
+            observations = following
+            on_step()
+        returns, upcoming = [], np.full(self.env.num_envs, math.nan)
+        for _, _, rewards, ended in reversed(rows):
+            upcoming = rewards + self.model.gamma * np.where(ended, 0.0, upcoming)
+            returns.append(upcoming)
+        seen, wanted, _, _ = (np.concatenate(column) for column in zip(*rows, strict=True))
+        return Lesson(seen, wanted, np.concatenate(returns[::-1]))
+
+
+def aggregate(earlier: Lesson, latest: Lesson) -> Lesson:
+    """Both; what the acts of the earlier one were worth no longer counts."""
+    return Lesson(
+        np.concatenate([earlier.observations, latest.observations]),
+        np.concatenate([earlier.actions, latest.actions]),
+        np.concatenate([np.full_like(earlier.returns, math.nan), latest.returns]),
+    )
 
 
 def imitate(model: OnPolicyAlgorithm, lesson: Lesson) -> None:

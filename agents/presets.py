@@ -28,7 +28,7 @@ class Algorithm:
     policy: str = "MlpPolicy"
     """Name of the policy class, as Stable-Baselines3 knows it."""
     taught: bool = False
-    """Whether the policy begins as a teacher that a search finds (:mod:`agents.teaching`)."""
+    """Whether the policy begins as the best schedule that a search finds (:mod:`agents.imitation`)."""
 
 
 _BOX = ("continuous", "target", "absolute")
@@ -46,7 +46,7 @@ ALGORITHMS: Mapping[str, Algorithm] = {
     "qrdqn": Algorithm(QRDQN, ("discrete",)),
     "recurrentppo": Algorithm(RecurrentPPO, _EITHER, policy="MlpLstmPolicy"),
     "sac": Algorithm(SAC, _BOX),
-    "sized_ppo": Algorithm(PPO, ("continuous",), taught=True),
+    "student_ppo": Algorithm(PPO, ("continuous",), taught=True),
     "td3": Algorithm(TD3, _BOX),
     "tqc": Algorithm(TQC, _BOX),
     "trpo": Algorithm(TRPO, _EITHER),
@@ -177,7 +177,7 @@ RELATIVES: Mapping[str, Relative] = {
     "sac": Relative("dqn", _REPLAY, _ACTOR_CRITIC),
     # An action is a share of a large move, not of a knob's range, so there is more exploration; and the policy moves by
     # smaller steps, from larger rollouts, since it has what it begins as to lose.
-    "sized_ppo": Relative(
+    "student_ppo": Relative(
         "taught_ppo",
         ("batch_size", "n_epochs", "gamma", "gae_lambda", "ent_coef"),
         {

@@ -53,9 +53,10 @@ class Course:
 class Schedule:
     """Each knob of ``floors`` follows its :class:`Course`.
 
-    With ``peaks`` the peak is the knob's own value there, and the codec's actions must name values: ``absolute`` sets
-    them, ``target`` takes several decisions for a factor of more than its large move; it has no other knobs. Without
-    them the peak is where the knob started, which the observation's relative positions tell, and actions are
+    With ``peaks`` the peak is the knob's own value there, and the codec has no other knobs. Actions may name values:
+    ``absolute`` sets them, ``target`` takes several decisions for a factor of more than its large move. Or they are
+    ``continuous`` moves of the same reach, and the observation has to show where the knobs are (group ``absolute``).
+    Without peaks the peak is where the knob started, which the observation's relative positions tell, and actions are
     ``continuous``.
 
     ``names`` are those of the observation's entries. A number out of range, and another action type, raise
@@ -80,9 +81,10 @@ class Schedule:
             self._course = Course(shape, list(floors.values()), warm_up)
             self._peaks = None
             return
+        self._positions = []
         if codec.action_type not in NAMING_VALUES:
-            allowed = " or ".join(map(repr, NAMING_VALUES))
-            raise ValueError(f"a schedule with peaks needs action type {allowed}, not {codec.action_type!r}")
+            self._moves = Moves(codec, codec.knobs, "a schedule that does not name values")
+            self._positions = columns_of(names, [f"{knob}_absolute" for knob in codec.knobs])
         if not set(codec.knobs) == set(floors) == set(peaks):
             raise ValueError(
                 f"a schedule names {', '.join(floors)}, with peaks of {', '.join(peaks)}; the knobs are "
@@ -90,6 +92,7 @@ class Schedule:
             )
         self._course = Course(shape, [floors[knob] for knob in codec.knobs], warm_up)
         self._peaks = np.log10([peaks[knob] for knob in codec.knobs])
+        self._low, self._high = np.array([(KNOBS[knob].log_low, KNOBS[knob].log_high) for knob in codec.knobs]).T
 
     @property
     def first_rates(self) -> tuple[float, float]:
@@ -111,7 +114,11 @@ class Schedule:
         seen = observation.astype(np.float64)
         progress = 1 - seen[:, self._budget]
         if self._peaks is not None:
-            return self._codec.encode(self._wanted(progress)), state
+            wanted = self._wanted(progress)
+            if not self._positions:
+                return self._codec.encode(wanted), state
+            positions = (seen[:, self._positions] + 1) / 2  # in [0, 1] between the bounds
+            return self._moves.actions(wanted - self._low - positions * (self._high - self._low)), state
         present = 2 * seen[:, self._positions]  # as the observation scales them: decades from the start / 2
         return self._moves.actions(np.log10(self._course(progress)) - present), state
 

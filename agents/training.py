@@ -16,7 +16,7 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from agents.checkpoint import Checkpoint, Checkpoints, fingerprints
 from agents.evaluation import Evaluator
-from agents.imitation import imitate, watch
+from agents.imitation import Classroom, aggregate, imitate
 from agents.interruption import Interruption
 from agents.learner_state import ResumeLearning, learner_state
 from agents.predictors import Predictor
@@ -24,6 +24,8 @@ from agents.restoring import Each, MisfitError, require_like
 from agents.sb3 import ChooseByValidation, build_model, make_training_env
 from agents.tree_file import Tree
 from gan_env import EnvConfig, GanInstance
+from gan_env.knobs import NAMING_VALUES
+from gan_env.observation import columns_of, parse_groups
 from gan_env.quality import cached_data
 from gan_env.shards import PROCESSES, Shards
 
@@ -68,7 +70,7 @@ class PolicyTraining:
         options: Mapping[str, Any],
         shards: Shards = PROCESSES,
     ) -> None:
-        self._options = dict(options)
+        self._options, self._shards = dict(options), shards
         self.env = make_training_env(num_envs, dataclasses.asdict(config), shards)
         self.env.seed(seed)
         self.model: BaseAlgorithm = build_model(algorithm, self.env, seed, options)
@@ -89,9 +91,15 @@ class PolicyTraining:
         rollout = self.model.n_steps if isinstance(self.model, OnPolicyAlgorithm) else 1
         return self.env.num_envs * rollout
 
-    def imitate(self, teacher: Predictor, on_update: Callable[[int], None] | None = None) -> None:
-        """Let the policy begin as ``teacher``, which takes the same observations and actions, from one episode of it in
-        each environment; ``on_update`` is told the GAN updates."""
+    def imitate(
+        self, build_teacher: Callable[[EnvConfig], Predictor], on_update: Callable[[int], None] | None = None
+    ) -> None:
+        """Let the policy begin as a teacher, which is built for the environments of this training, except that it sees
+        the knobs' values; ``on_update`` is told the GAN updates.
+
+        A lesson is one episode in each environment. Where the policy does not see all that the teacher sees, a second
+        one follows.
+        """
         assert isinstance(self.model, OnPolicyAlgorithm)
 
         def count() -> None:
@@ -100,13 +108,38 @@ class PolicyTraining:
             if on_update is not None:
                 on_update(made)
 
-        imitate(self.model, watch(self.model, teacher, self._episode, count))
+        config = self._teacher_config
+        env = make_training_env(self.env.num_envs, dataclasses.asdict(config), self._shards)
+        try:
+            env.seed(self.model.seed)
+            columns = columns_of(config.observer().names, self.evaluator.config.observer().names)
+            room = Classroom(self.model, build_teacher(config), env, columns)
+            lesson = room.watch(self._episode, count)
+            imitate(self.model, lesson)
+            for _ in range(1, self._lessons):
+                lesson = aggregate(lesson, room.watch(self._episode, count, student=True))
+                imitate(self.model, lesson)
+        finally:
+            env.close()
         self._taught = True
+
+    @property
+    def _teacher_config(self) -> EnvConfig:
+        """The environment as a teacher sees it."""
+        config = self.evaluator.config
+        shown = parse_groups(config.observation)
+        if config.action_type in NAMING_VALUES or "absolute" in shown:
+            return config
+        return dataclasses.replace(config, observation="+".join((*shown, "absolute")))
+
+    @property
+    def _lessons(self) -> int:
+        return 1 if self._teacher_config == self.evaluator.config else 2
 
     @property
     def lesson_updates(self) -> int:
         """GAN updates of :meth:`imitate`."""
-        return self._episode * round(self.updates_per_step * self.env.num_envs)
+        return self._lessons * self._episode * round(self.updates_per_step * self.env.num_envs)
 
     def settings(self, total_timesteps: int, validations: int) -> dict[str, Any]:
         """What a checkpoint of :meth:`learn` must agree with, for :class:`~agents.checkpoint.Checkpoints`."""

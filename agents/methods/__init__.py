@@ -21,7 +21,7 @@ from agents.methods.method import (
     updates_of,
 )
 from agents.methods.references import REFERENCES
-from agents.methods.rules import RULE_METHODS, TEACHERS
+from agents.methods.rules import RULE_METHODS
 from agents.population_based import PopulationBasedTraining
 from agents.presets import ALGORITHMS, Algorithm
 
@@ -55,9 +55,7 @@ def _population_based(context: Context) -> Prepared:
 
 def _describe(algorithm: Algorithm) -> str:
     text = f"{algorithm.cls.__name__} with its preset"
-    if not algorithm.taught:
-        return text
-    return f"{text}, which begins as the best {TEACHERS[algorithm.action_types[0]].description} found"
+    return f"{text}, which begins as the best schedule found" if algorithm.taught else text
 
 
 _LEARNERS: dict[str, tuple[str, dict[str, Any], str]] = {

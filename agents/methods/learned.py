@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,15 +10,15 @@ from typing import Any
 
 from agents.checkpoint import Checkpoints, naming
 from agents.methods.method import FREE, SEED_STRIDE, Context, Method, Prepared, playing, started, updates_of
-from agents.methods.rules import TEACHERS, Start, find_start, open_loop_config, schedule
+from agents.methods.rules import Start, find_schedule, find_start, open_loop_config, schedule
 from agents.presets import ALGORITHMS, get_preset
 from agents.sb3 import check_action_type
 from agents.training import PolicyTraining
 from gan_env import EnvConfig
-from gan_env.knobs import DEFAULT_MOVES, KNOBS, NAMING_VALUES, RATE_KNOBS
+from gan_env.knobs import DEFAULT_MOVES, KNOBS, RATE_KNOBS
 
 TEACHER_SHARE = 0.5
-"""Share of the budget that goes into the search for what a taught policy begins as."""
+"""Share of the budget that goes into the search for the schedule as which a taught policy begins."""
 VARIABLE = ("action_type", "constants", "history", "knobs", "moves", "observation", "reward")
 """Options of the environment that a variant may change."""
 START_FACTOR = DEFAULT_MOVES[1]
@@ -36,7 +37,7 @@ def learned_method(algorithm: str, description: str, changes: Mapping[str, Any] 
 
     def prepare(context: Context) -> Prepared:
         preset = get_preset(algorithm, context.suite)
-        lesson = _find_lesson(context, options["action_type"]) if taught else None
+        lesson = _find_lesson(context) if taught else None
         start = find_start(context) if lesson is None else lesson.start
         config = context.config(**(dict(preset.env) | _near(start) | options))
         training = PolicyTraining(
@@ -52,7 +53,7 @@ def learned_method(algorithm: str, description: str, changes: Mapping[str, Any] 
             saved = checkpoints.load(lambda problem: print(problem, file=sys.stderr))
         try:
             if lesson is not None and saved is None:
-                training.imitate(TEACHERS[config.action_type].build(config, lesson.values), context.on_step)
+                training.imitate(functools.partial(schedule, values=lesson.values), context.on_step)
             with naming(saved):
                 trials = training.learn(
                     steps,
@@ -80,22 +81,17 @@ def learned_method(algorithm: str, description: str, changes: Mapping[str, Any] 
 
 @dataclass(frozen=True)
 class _Lesson:
-    """A teacher to begin as, and where the episodes of its table begin."""
+    """A schedule to begin as, and where the episodes of its table begin."""
 
     values: Mapping[str, Any]
     start: Start
 
 
-def _find_lesson(context: Context, action_type: str) -> _Lesson:
-    teacher, budget = TEACHERS[action_type], int(TEACHER_SHARE * context.budget)
-    if action_type not in NAMING_VALUES:
-        start = find_start(context)
-        config = context.config(action_type=action_type)
-        found = teacher.find(context, config, budget - start.updates, start.rates)
-        return _Lesson(found.values, Start(start.rates, start.updates + found.updates))
-    config = open_loop_config(context)
-    found = teacher.find(context, config, budget)
-    rates = schedule(config, found.values).first_rates if context.table == FREE else None
+def _find_lesson(context: Context) -> _Lesson:
+    found = find_schedule(context, int(TEACHER_SHARE * context.budget))
+    rates = None
+    if context.table == FREE:
+        rates = schedule(open_loop_config(context), found.values).first_rates
     return _Lesson(found.values, Start(rates, found.updates))
 
 

@@ -8,7 +8,6 @@ from typing import Any, cast
 
 from agents.methods.method import FREE, PAIR_SHARE, Context, Method, Play, Prepared, playing
 from agents.methods.search import Found, Space, search
-from agents.predictors import Predictor
 from agents.rules import RULES, Gain, Rule
 from agents.schedules import SHAPES, Schedule
 from gan_env import EnvConfig
@@ -132,27 +131,10 @@ def schedule(config: EnvConfig, values: Mapping[str, Any]) -> Schedule:
     return Schedule(config.observer().names, config.codec(), values["shape"], **options)
 
 
-@dataclass(frozen=True)
-class Teacher:
-    """What a policy can begin as: predictors of one form, the best of which a search finds."""
-
-    description: str
-    space: Callable[[Context], Space]
-    build: Callable[[EnvConfig, Mapping[str, Any]], Predictor]
-
-    def find(self, context: Context, config: EnvConfig, budget: int, rates: tuple[float, float] | None = None) -> Found:
-        """The best that ``budget`` GAN updates find, from ``rates`` where given."""
-        return search(context, budget, config, self.space(context), lambda values: self.build(config, values), rates)
-
-
-_SIZES = RULES["update_size"]
-TEACHERS: Mapping[str, Teacher] = {
-    "target": Teacher("schedule of the rates", schedule_space, schedule),
-    "continuous": Teacher(
-        "rule of update sizes", lambda context: _SIZES.gains, lambda config, values: _SIZES.build(config, **values)
-    ),
-}
-"""By action type: who names rates begins as a schedule of them, who turns them as the rule of update sizes."""
+def find_schedule(context: Context, budget: int) -> Found:
+    """The best of :func:`schedule_space` that ``budget`` GAN updates find."""
+    config = open_loop_config(context)
+    return search(context, budget, config, schedule_space(context), lambda values: schedule(config, values))
 
 
 def _schedule_of(rule: Rule) -> Build:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from agents.imitation import imitate, watch
+from agents.imitation import Classroom, imitate
 from agents.predictors import RandomPredictor
 from agents.presets import ALGORITHMS, PRESETS, get_preset
 from agents.sb3 import make_model
@@ -86,7 +86,7 @@ def test_presets_learn_a_plant_that_can_be_learned(name, action_type):
     env = DummyVecEnv([lambda: Plant(action_type)] * preset.num_envs)
     model = make_model(name, env, 0, preset.algorithm)
     if ALGORITHMS[name].taught:
-        imitate(model, watch(model, WrongTeacher(), DECISIONS, lambda: None))
+        imitate(model, Classroom(model, WrongTeacher(), env, range(3)).watch(DECISIONS, lambda: None))
     model.learn(TIMESTEPS[name])
     learned = np.median(final_distances(model, action_type))
     random = np.median(final_distances(RandomPredictor(Plant(action_type).action_space, 0), action_type))
