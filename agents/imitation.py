@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs
 from torch import Tensor
 from torch.distributions import Normal
 
@@ -45,42 +47,42 @@ class Lesson:
     """``(n,)``, discounted, to the end of the episode; NaN where that was not seen."""
 
 
-@dataclass(frozen=True)
 class Classroom:
-    """Where a teacher shows what it does to ``model``."""
+    """Where a teacher shows what it does to ``model``, lesson after lesson.
 
-    model: OnPolicyAlgorithm
-    teacher: Predictor
-    env: VecEnv
-    """Takes the model's actions; the teacher sees all that it shows."""
-    columns: Sequence[int]
-    """What the model sees of that."""
+    ``env`` takes the model's actions; the teacher sees all that it shows, the model sees the ``columns`` of it.
+    """
+
+    def __init__(self, model: OnPolicyAlgorithm, teacher: Predictor, env: VecEnv, columns: Sequence[int]) -> None:
+        self._model, self._teacher, self._env, self._columns = model, teacher, env, list(columns)
+        self._rng = np.random.default_rng(model.seed)
+        self._observations = _array(env.reset())
+        self._first = np.ones(env.num_envs, dtype=bool)
+        self._state: Any = None
 
     def watch(self, decisions: int, on_step: Callable[[], None], *, student: bool = False) -> Lesson:
-        """Play ``decisions`` of the teacher, or of the ``student``, with the model's exploration on top.
+        """Go on by ``decisions`` of the teacher, or of the ``student``, with the model's exploration on top.
 
         ``on_step`` is called after each step of all environments.
         """
-        log_std = _policy_of(self.model).log_std
+        log_std = _policy_of(self._model).log_std
         assert isinstance(log_std, Tensor)
         deviations = np.exp(log_std.detach().numpy())
-        rng = np.random.default_rng(self.model.seed)
         rows: list[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]] = []
-        observations, state = self.env.reset(), None
-        first = np.ones(self.env.num_envs, dtype=bool)
         for _ in range(decisions):
-            assert isinstance(observations, np.ndarray)
-            seen = observations[:, self.columns]
-            wanted, state = self.teacher.predict(observations, state, first, deterministic=True)
-            meant = self.model.predict(seen, deterministic=True)[0] if student else wanted
-            tried = np.clip(rng.normal(meant, deviations), -1, 1).astype(np.float32)
-            following, rewards, first, _ = self.env.step(tried)
-            rows.append((seen, wanted, rewards, first))
-            observations = following
+            seen = self._observations[:, self._columns]
+            wanted, self._state = self._teacher.predict(
+                self._observations, self._state, self._first, deterministic=True
+            )
+            meant = self._model.predict(seen, deterministic=True)[0] if student else wanted
+            tried = np.clip(self._rng.normal(meant, deviations), -1, 1).astype(np.float32)
+            following, rewards, self._first, _ = self._env.step(tried)
+            self._observations = _array(following)
+            rows.append((seen, wanted, rewards, self._first))
             on_step()
-        returns, upcoming = [], np.full(self.env.num_envs, math.nan)
+        returns, upcoming = [], np.full(self._env.num_envs, math.nan)
         for _, _, rewards, ended in reversed(rows):
-            upcoming = rewards + self.model.gamma * np.where(ended, 0.0, upcoming)
+            upcoming = rewards + self._model.gamma * np.where(ended, 0.0, upcoming)
             returns.append(upcoming)
         seen, wanted, _, _ = (np.concatenate(column) for column in zip(*rows, strict=True))
         return Lesson(seen, wanted, np.concatenate(returns[::-1]))
@@ -107,7 +109,7 @@ def imitate(model: OnPolicyAlgorithm, lesson: Lesson) -> None:
     bias = policy.action_net.bias
     assert isinstance(bias, Tensor)
     with torch.no_grad():
-        bias.copy_(actions.mean(0))
+        bias += (actions - _means_and_values(policy, observations)[0]).mean(0)
     generator = torch.Generator().manual_seed(model.seed or 0)
     for _ in range(GRADIENT_STEPS):
         rows = torch.randint(len(observations), (BATCH_SIZE,), generator=generator)
@@ -120,6 +122,11 @@ def imitate(model: OnPolicyAlgorithm, lesson: Lesson) -> None:
         loss.backward()
         optimizer.step()
         schedule.step()
+
+
+def _array(observations: VecEnvObs) -> NDArray[np.float32]:
+    assert isinstance(observations, np.ndarray)
+    return observations
 
 
 def _policy_of(model: OnPolicyAlgorithm) -> ActorCriticPolicy:

@@ -7,7 +7,7 @@ the nearest of these (:data:`RELATIVES`) and were not tuned.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sb3_contrib import QRDQN, TQC, TRPO, CrossQ, RecurrentPPO
@@ -154,6 +154,8 @@ class Relative:
     borrowed: tuple[str, ...]
     own: Mapping[str, Any]
     """The other arguments."""
+    env: Mapping[str, Any] = field(default_factory=dict)
+    """Options of the environment in which it differs."""
 
 
 _ROLLOUT = ("n_steps", "gamma", "gae_lambda", "policy_kwargs")
@@ -186,6 +188,7 @@ RELATIVES: Mapping[str, Relative] = {
             "target_kl": 0.02,
             "policy_kwargs": {**_NETWORK, "log_std_init": -1.5},
         },
+        _ELSEWHERE,
     ),
     "td3": Relative("dqn", _REPLAY, _DETERMINISTIC),
     "tqc": Relative("dqn", _REPLAY, _ACTOR_CRITIC),
@@ -206,6 +209,6 @@ def get_preset(algorithm: str, suite: str) -> Preset:
         relative = RELATIVES[algorithm]
         preset = get_preset(relative.nearest, suite)
         arguments = {name: preset.algorithm[name] for name in relative.borrowed} | dict(relative.own)
-        return replace(preset, algorithm=arguments)
+        return replace(preset, algorithm=arguments, env=dict(preset.env) | dict(relative.env))
     points = suite in SUITES and all(task.resolution is None for task in SUITES[suite].all_tasks())
     return PRESETS.get((algorithm, suite), PRESETS[algorithm, "ring" if points else "faces"])

@@ -92,7 +92,6 @@ class Schedule:
             )
         self._course = Course(shape, [floors[knob] for knob in codec.knobs], warm_up)
         self._peaks = np.log10([peaks[knob] for knob in codec.knobs])
-        self._low, self._high = np.array([(KNOBS[knob].log_low, KNOBS[knob].log_high) for knob in codec.knobs]).T
 
     @property
     def first_rates(self) -> tuple[float, float]:
@@ -117,8 +116,8 @@ class Schedule:
             wanted = self._wanted(progress)
             if not self._positions:
                 return self._codec.encode(wanted), state
-            positions = (seen[:, self._positions] + 1) / 2  # in [0, 1] between the bounds
-            return self._moves.actions(wanted - self._low - positions * (self._high - self._low)), state
+            present = ActionCodec("absolute", self._codec.knobs).apply(np.zeros_like(wanted), seen[:, self._positions])
+            return self._moves.actions(wanted - present), state
         present = 2 * seen[:, self._positions]  # as the observation scales them: decades from the start / 2
         return self._moves.actions(np.log10(self._course(progress)) - present), state
 

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from agents.methods import RESCUE, Context
 from agents.methods.rules import find_schedule, schedule
 from agents.methods.search import Found, smallest_budget
-from agents.training import PolicyTraining
+from agents.training import PolicyTraining, lesson_updates
 
 SEARCH = 0.5
 """GAN updates of the search for each of training."""
@@ -37,7 +37,7 @@ def teach(
     context = Context(config.suite, RESCUE, seed, 0, problem | {"workers": workers})
     budget = max(smallest_budget(context), round(SEARCH * total_timesteps * training.updates_per_step))
     with tqdm(
-        total=budget + training.lesson_updates,
+        total=budget + lesson_updates(config, training.env.num_envs),
         unit="update",
         unit_scale=True,
         desc="searching a teacher",

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any, Protocol, runtime_checkable
 
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -20,9 +21,11 @@ from agents.imitation import Classroom, aggregate, imitate
 from agents.interruption import Interruption
 from agents.learner_state import ResumeLearning, learner_state
 from agents.predictors import Predictor
+from agents.presets import ALGORITHMS
 from agents.restoring import Each, MisfitError, require_like
 from agents.sb3 import ChooseByValidation, build_model, make_training_env
 from agents.tree_file import Tree
+from agents.vec_env import SB3VecEnv
 from gan_env import EnvConfig, GanInstance
 from gan_env.knobs import NAMING_VALUES
 from gan_env.observation import columns_of, parse_groups
@@ -70,20 +73,27 @@ class PolicyTraining:
         options: Mapping[str, Any],
         shards: Shards = PROCESSES,
     ) -> None:
-        self._options, self._shards = dict(options), shards
+        self._options = dict(options)
         self.env = make_training_env(num_envs, dataclasses.asdict(config), shards)
         self.env.seed(seed)
         self.model: BaseAlgorithm = build_model(algorithm, self.env, seed, options)
+        self._lesson_env: SB3VecEnv | None = None
+        """Where the policy learns from a teacher that sees more; made before anything is computed, as processes are to
+        be, and gone when learning by trial begins."""
+        shown = _as_teachers_see(config)
+        if ALGORITHMS[algorithm].taught and shown != config:
+            self._lesson_env = make_training_env(num_envs, dataclasses.asdict(shown), shards)
+            self._lesson_env.seed(seed + num_envs)
         suite = config.resolved_suite()
         self.validation: Sequence[GanInstance] = suite.instances("validation")
         self.evaluator = Evaluator(config, min(num_envs, len(self.validation)), shards)
-        self.updates_per_step = sum(task.updates_per_step for task in suite.tasks) / len(suite.tasks)
+        self.updates_per_step = fmean(task.updates_per_step for task in suite.tasks)
         """GAN updates of one environment step."""
         self.updates = 0
         """GAN updates made so far, in training and validation."""
         self._taught = False
         self._decisions = suite.tasks[0].decisions
-        self._episode = round(sum(task.decisions for task in suite.tasks) / len(suite.tasks))
+        self._episode = _episode(config)
 
     @property
     def stride(self) -> int:
@@ -97,8 +107,8 @@ class PolicyTraining:
         """Let the policy begin as a teacher, which is built for the environments of this training, except that it sees
         the knobs' values; ``on_update`` is told the GAN updates.
 
-        A lesson is one episode in each environment. Where the policy does not see all that the teacher sees, a second
-        one follows.
+        A lesson takes as many decisions as an episode has on average, in each environment. Where the policy does not
+        see all that the teacher sees, a second one follows, in which the policy acts.
         """
         assert isinstance(self.model, OnPolicyAlgorithm)
 
@@ -108,38 +118,22 @@ class PolicyTraining:
             if on_update is not None:
                 on_update(made)
 
-        config = self._teacher_config
-        env = make_training_env(self.env.num_envs, dataclasses.asdict(config), self._shards)
-        try:
-            env.seed(self.model.seed)
-            columns = columns_of(config.observer().names, self.evaluator.config.observer().names)
-            room = Classroom(self.model, build_teacher(config), env, columns)
-            lesson = room.watch(self._episode, count)
-            imitate(self.model, lesson)
-            for _ in range(1, self._lessons):
-                lesson = aggregate(lesson, room.watch(self._episode, count, student=True))
-                imitate(self.model, lesson)
-        finally:
-            env.close()
+        own = self.model.get_env()
+        assert own is not None
+        config = _as_teachers_see(self.evaluator.config)
+        columns = columns_of(config.observer().names, self.evaluator.config.observer().names)
+        room = Classroom(self.model, build_teacher(config), self._lesson_env or own, columns)
+        lesson = room.watch(self._episode, count)
+        imitate(self.model, lesson)
+        if self._lesson_env is not None:
+            imitate(self.model, aggregate(lesson, room.watch(self._episode, count, student=True)))
+        self._end_lessons()
         self._taught = True
 
-    @property
-    def _teacher_config(self) -> EnvConfig:
-        """The environment as a teacher sees it."""
-        config = self.evaluator.config
-        shown = parse_groups(config.observation)
-        if config.action_type in NAMING_VALUES or "absolute" in shown:
-            return config
-        return dataclasses.replace(config, observation="+".join((*shown, "absolute")))
-
-    @property
-    def _lessons(self) -> int:
-        return 1 if self._teacher_config == self.evaluator.config else 2
-
-    @property
-    def lesson_updates(self) -> int:
-        """GAN updates of :meth:`imitate`."""
-        return self._lessons * self._episode * round(self.updates_per_step * self.env.num_envs)
+    def _end_lessons(self) -> None:
+        if self._lesson_env is not None:
+            self._lesson_env.close()
+            self._lesson_env = None
 
     def settings(self, total_timesteps: int, validations: int) -> dict[str, Any]:
         """What a checkpoint of :meth:`learn` must agree with, for :class:`~agents.checkpoint.Checkpoints`."""
@@ -185,6 +179,7 @@ class PolicyTraining:
         as if it had never stopped. Callbacks with a state, :class:`Resumable`, get theirs back. A signal in
         ``interruption`` ends training where the next rollout begins, by ``Interrupted``.
         """
+        self._end_lessons()
         tree: Tree = None if saved is None else saved.tree
         if saved is not None:
             require_like(tree, {"callbacks": [], "updates": 0, "spent": Each(0), "learner": {}})
@@ -241,8 +236,29 @@ class PolicyTraining:
         return [Trial(step, spent[step], iqm) for step, iqm, _ in choose.history]
 
     def close(self) -> None:
+        self._end_lessons()
         self.evaluator.close()
         self.env.close()
+
+
+def lesson_updates(config: EnvConfig, num_envs: int) -> int:
+    """GAN updates of :meth:`PolicyTraining.imitate`."""
+    lessons = 1 if _as_teachers_see(config) == config else 2
+    updates_per_step = fmean(task.updates_per_step for task in config.resolved_suite().tasks)
+    return lessons * _episode(config) * round(updates_per_step * num_envs)
+
+
+def _episode(config: EnvConfig) -> int:
+    """Decisions of an episode, on average."""
+    return round(fmean(task.decisions for task in config.resolved_suite().tasks))
+
+
+def _as_teachers_see(config: EnvConfig) -> EnvConfig:
+    """The environment with the knobs' values in its observation, unless actions name them."""
+    shown = parse_groups(config.observation)
+    if config.action_type in NAMING_VALUES or "absolute" in shown:
+        return config
+    return dataclasses.replace(config, observation="+".join((*shown, "absolute")))
 
 
 class _CountUpdates(BaseCallback):

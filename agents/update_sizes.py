@@ -19,6 +19,9 @@ from gan_env import ActionCodec
 from gan_env.knobs import RATE_KNOBS
 from gan_env.observation import columns_of
 
+_SMALLEST = -5.5
+"""log10 of the least ratio that the observation can tell from nothing."""
+
 
 class UpdateSizes:
     """Moves each rate towards where its network's update norm / weight norm would be on a cosine course.
@@ -58,6 +61,6 @@ class UpdateSizes:
         seen = observation.astype(np.float64)
         left = seen[:, self._budget]
         present = 1.5 * seen[:, self._ratios] - 2.5  # as the observation scales it: (log10 + 2.5) / 1.5
-        wanted = self._peaks + np.log10(self._course(1 - left))
+        wanted = np.maximum(self._peaks + np.log10(self._course(1 - left)), _SMALLEST)
         error = np.where((left < 1)[:, None], wanted - present, 0.0)
         return self._moves.actions(self._gain * error), state

@@ -55,7 +55,7 @@ def _population_based(context: Context) -> Prepared:
 
 def _describe(algorithm: Algorithm) -> str:
     text = f"{algorithm.cls.__name__} with its preset"
-    return f"{text}, which begins as the best schedule found" if algorithm.taught else text
+    return f"{text}, from the best schedule found, by {algorithm.action_types[0]} actions" if algorithm.taught else text
 
 
 _LEARNERS: dict[str, tuple[str, dict[str, Any], str]] = {

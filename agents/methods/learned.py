@@ -11,9 +11,9 @@ from typing import Any
 from agents.checkpoint import Checkpoints, naming
 from agents.methods.method import FREE, SEED_STRIDE, Context, Method, Prepared, playing, started, updates_of
 from agents.methods.rules import Start, find_schedule, find_start, open_loop_config, schedule
-from agents.presets import ALGORITHMS, get_preset
+from agents.presets import ALGORITHMS, Preset, get_preset
 from agents.sb3 import check_action_type
-from agents.training import PolicyTraining
+from agents.training import PolicyTraining, lesson_updates
 from gan_env import EnvConfig
 from gan_env.knobs import DEFAULT_MOVES, KNOBS, RATE_KNOBS
 
@@ -37,14 +37,14 @@ def learned_method(algorithm: str, description: str, changes: Mapping[str, Any] 
 
     def prepare(context: Context) -> Prepared:
         preset = get_preset(algorithm, context.suite)
-        lesson = _find_lesson(context) if taught else None
+        lesson = _find_lesson(context, preset, options) if taught else None
         start = find_start(context) if lesson is None else lesson.start
         config = context.config(**(dict(preset.env) | _near(start) | options))
         training = PolicyTraining(
             algorithm, config, preset.num_envs, SEED_STRIDE * context.seed, dict(preset.algorithm)
         )
         training.validation = started(training.validation, start.rates)
-        left = context.budget - start.updates - (training.lesson_updates if lesson else 0)
+        left = context.budget - start.updates - (lesson.updates if lesson else 0)
         validations = context.validations(preset.validations, left)
         steps = _steps_within(left - validations * updates_of(training.validation), training, context)
         checkpoints = saved = None
@@ -85,14 +85,20 @@ class _Lesson:
 
     values: Mapping[str, Any]
     start: Start
+    updates: int
+    """GAN updates that learning it will take."""
 
 
-def _find_lesson(context: Context) -> _Lesson:
-    found = find_schedule(context, int(TEACHER_SHARE * context.budget))
+def _find_lesson(context: Context, preset: Preset, options: Mapping[str, Any]) -> _Lesson:
+    """Raises ``ValueError``, before anything is spent, where the budget will not pay for what follows."""
+    updates = lesson_updates(context.config(**(dict(preset.env) | dict(options))), preset.num_envs)
+    budget = int(TEACHER_SHARE * context.budget)
+    context.validations(1, context.budget - budget - updates)
+    found = find_schedule(context, budget)
     rates = None
     if context.table == FREE:
         rates = schedule(open_loop_config(context), found.values).first_rates
-    return _Lesson(found.values, Start(rates, found.updates))
+    return _Lesson(found.values, Start(rates, found.updates), updates)
 
 
 def _near(start: Start) -> dict[str, Any]:

@@ -115,8 +115,9 @@ def test_schedules_that_make_no_sense_are_told(changes, message):
         Schedule(NAMES, **{"codec": CODEC, "shape": "cosine", "floors": {"lr_g": 0.1}} | changes)
 
 
-def test_a_schedule_with_peaks_approaches_them_from_any_start_by_moves_within_the_bounds():
-    config = EnvConfig(**OPTIONS, knobs=("lr_d", "lr_g"), action_type="target")
+@pytest.mark.parametrize(("action_type", "observation"), [("target", "default"), ("continuous", "absolute")])
+def test_a_schedule_with_peaks_approaches_them_from_any_start_by_moves_within_the_bounds(action_type, observation):
+    config = EnvConfig(**OPTIONS, knobs=("lr_d", "lr_g"), action_type=action_type, observation=observation)
     peaks = {"lr_g": 3e-3, "lr_d": 1e-3}
     schedule = Schedule(
         config.observer().names, config.codec(), "linear", floors=dict.fromkeys(peaks, 0.5), peaks=peaks

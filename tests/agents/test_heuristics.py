@@ -81,6 +81,12 @@ def test_update_sizes_are_brought_onto_their_course():
     assert np.abs(expected).max() > LARGE
 
 
+def test_update_sizes_too_small_to_be_seen_are_left_alone():
+    rule = UpdateSizes(NAMES, CODEC, peak_g=1e-4, peak_d=1e-4, floor_g=0.01, floor_d=0.01)
+    moves, _ = decades(rule, see(**dict.fromkeys(RATIOS, -2.0), budget_left=0.0))
+    np.testing.assert_allclose(moves, 0, atol=1e-6)
+
+
 @pytest.mark.parametrize("rule", [Ada, GapAware, LossRatio, UpdateRatio, UpdateSizes])
 def test_nothing_moves_before_the_first_update(rule):
     codec = ActionCodec("continuous", ("lr_g", "lr_d", "update_ratio"))

@@ -11,7 +11,7 @@ from agents.evaluation import finals
 from agents.imitation import Classroom, aggregate, imitate
 from agents.methods.rules import constant, schedule
 from agents.statistics import interquartile_mean
-from agents.training import PolicyTraining
+from agents.training import PolicyTraining, lesson_updates
 from gan_env import EnvConfig
 from gan_env.knobs import RATE_KNOBS
 
@@ -101,6 +101,13 @@ def test_what_a_model_does_not_see_is_not_in_its_lesson():
     assert (lesson.observations != 7.0).all()
 
 
+def test_a_later_lesson_goes_on_where_the_first_one_ended():
+    model = make_model(envs=1)
+    room = Classroom(model, Teacher(), model.get_env(), [0, 1])
+    times = [1 - room.watch(3, lambda: None, student=student).observations[:, 0] for student in (False, True)]
+    np.testing.assert_allclose(times, [[0.0, 0.25, 0.5], [0.75, 0.0, 0.25]])
+
+
 def test_of_earlier_lessons_the_acts_count_and_not_the_worth():
     model = make_model()
     one, two = (watch(model, Teacher(), DECISIONS) for _ in range(2))
@@ -174,7 +181,7 @@ def test_a_student_that_does_not_see_the_rates_learns_to_reach_those_of_its_teac
     told = []
     try:
         training.imitate(lambda config: schedule(config, wanted), told.append)
-        assert sum(told) == training.updates == training.lesson_updates == lessons * 8 * 2 * 32
+        assert sum(told) == training.updates == lesson_updates(config, 32) == lessons * 8 * 2 * 32
         records = training.evaluator.evaluate(training.model, training.validation)
     finally:
         training.close()
