@@ -22,7 +22,9 @@ _BINS = 400
 class SeenFeatures(BaseCallback):
     """Counts each feature at the decisions of training, those of episodes that came to their end without failing.
 
-    A diverging GAN passes through every value there is: with it, nothing would lie outside the range.
+    A diverging GAN passes through every value there is: with it, nothing would lie outside the range. The first
+    decisions after an update are counted by themselves, too: a long episode has a single one, but every loop begins
+    with it.
     """
 
     def __init__(self, observer: Observer, num_envs: int) -> None:
@@ -30,19 +32,20 @@ class SeenFeatures(BaseCallback):
         self._features = observer.features
         self._columns = columns_of(observer.names, [feature.name for feature in observer.features])
         self._low, self._high = (np.array([getattr(one, end) for one in self._features]) for end in ("low", "high"))
-        self._counts = np.zeros((len(self._features), _BINS), dtype=np.int64)
+        self._counts = np.zeros((2, len(self._features), _BINS), dtype=np.int64)  # of all decisions, of the first
         self._episodes: list[list[NDArray[np.float32]]] = [[] for _ in range(num_envs)]
 
     def ranges(self) -> dict[str, tuple[float, float]]:
-        """Between what quantiles each feature lay, within its bounds; empty where no episode was counted."""
+        """Between what quantiles each feature lay, at all decisions or at the first, within its bounds; empty where no
+        episode was counted."""
         if not self._counts.any():
             return {}
         edges = np.linspace(self._low, self._high, _BINS + 1, axis=1)
-        shares = self._counts.cumsum(1) / self._counts.sum(1, keepdims=True)
-        ends = zip((shares <= LOWEST).sum(1), (shares < HIGHEST).sum(1), strict=True)
+        shares = self._counts.cumsum(2) / self._counts.sum(2, keepdims=True)
+        lowest, highest = (shares <= LOWEST).sum(2).min(0), (shares < HIGHEST).sum(2).max(0)
         return {
             feature.name: (float(row[first]), float(row[last + 1]))
-            for feature, row, (first, last) in zip(self._features, edges, ends, strict=True)
+            for feature, row, first, last in zip(self._features, edges, lowest, highest, strict=True)
         }
 
     def get_state(self) -> Tree:
@@ -72,6 +75,8 @@ class SeenFeatures(BaseCallback):
         return True
 
     def _count(self, values: NDArray[np.float32]) -> None:
-        """Add ``(n, F)``."""
-        places = (values - self._low) / (self._high - self._low) * _BINS
-        np.add.at(self._counts, (np.arange(len(self._columns)), places.astype(np.int64).clip(0, _BINS - 1)), 1)
+        """Add an episode ``(n, F)``."""
+        places = ((values - self._low) / (self._high - self._low) * _BINS).astype(np.int64).clip(0, _BINS - 1)
+        features = np.arange(len(self._columns))
+        np.add.at(self._counts[0], (features, places), 1)
+        self._counts[1, features, places[0]] += 1

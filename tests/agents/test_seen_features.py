@@ -39,6 +39,13 @@ def test_ranges_are_quantiles_of_the_newest_values():
     assert list(record.ranges()) == [feature.name for feature in OBSERVER.features]
 
 
+def test_the_first_decisions_are_in_the_range_however_long_the_episodes():
+    values = np.full((3000, 1), 0.5)
+    values[[0, 1000, 2000]] = -1.0
+    record = play(SeenFeatures(OBSERVER, 1), values, {(step, 0): {} for step in (999, 1999, 2999)})
+    assert record.ranges()["real_logit"] == pytest.approx((-1.0, 0.5), abs=0.011)
+
+
 @pytest.mark.parametrize("failure", ["diverged", "collapsed", "TimeLimit.truncated"])
 def test_only_episodes_that_came_to_a_good_end_count(failure):
     values = [[0.5, 2.0, -2.0]] * 3
