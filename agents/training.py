@@ -32,6 +32,8 @@ from gan_env.observation import columns_of, parse_groups
 from gan_env.quality import cached_data
 from gan_env.shards import PROCESSES, Shards
 
+LESSONS = 3
+"""Of a policy that does not see all that its teacher sees."""
 OF_THE_MACHINE = ("cache_dir", "progress")
 """Options of the environment that change nothing."""
 
@@ -108,7 +110,7 @@ class PolicyTraining:
         the knobs' values; ``on_update`` is told the GAN updates.
 
         A lesson takes as many decisions as an episode has on average, in each environment. Where the policy does not
-        see all that the teacher sees, a second one follows, in which the policy acts.
+        see all that the teacher sees, it gets :data:`LESSONS`, and acts itself from the second one on.
         """
         assert isinstance(self.model, OnPolicyAlgorithm)
 
@@ -125,8 +127,9 @@ class PolicyTraining:
         room = Classroom(self.model, build_teacher(config), self._lesson_env or own, columns)
         lesson = room.watch(self._episode, count)
         imitate(self.model, lesson)
-        if self._lesson_env is not None:
-            imitate(self.model, aggregate(lesson, room.watch(self._episode, count, student=True)))
+        for _ in range(1, _lessons(self.evaluator.config)):
+            lesson = aggregate(lesson, room.watch(self._episode, count, student=True))
+            imitate(self.model, lesson)
         self._end_lessons()
         self._taught = True
 
@@ -243,9 +246,12 @@ class PolicyTraining:
 
 def lesson_updates(config: EnvConfig, num_envs: int) -> int:
     """GAN updates of :meth:`PolicyTraining.imitate`."""
-    lessons = 1 if _as_teachers_see(config) == config else 2
     updates_per_step = fmean(task.updates_per_step for task in config.resolved_suite().tasks)
-    return lessons * _episode(config) * round(updates_per_step * num_envs)
+    return _lessons(config) * _episode(config) * round(updates_per_step * num_envs)
+
+
+def _lessons(config: EnvConfig) -> int:
+    return 1 if _as_teachers_see(config) == config else LESSONS
 
 
 def _episode(config: EnvConfig) -> int:

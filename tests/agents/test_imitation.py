@@ -11,7 +11,7 @@ from agents.evaluation import finals
 from agents.imitation import Classroom, aggregate, imitate
 from agents.methods.rules import constant, schedule
 from agents.statistics import interquartile_mean
-from agents.training import PolicyTraining, lesson_updates
+from agents.training import LESSONS, PolicyTraining, lesson_updates
 from gan_env import EnvConfig
 from gan_env.knobs import RATE_KNOBS
 
@@ -163,7 +163,7 @@ def test_what_was_taught_is_tried_before_it_is_changed(tmp_path):
     assert trials[0].iqm == pytest.approx(float(interquartile_mean(taught)))
 
 
-@pytest.mark.parametrize(("observation", "lessons"), [("default", 2), ("absolute", 1)])
+@pytest.mark.parametrize(("observation", "lessons"), [("default", LESSONS), ("absolute", 1)])
 def test_a_student_that_does_not_see_the_rates_learns_to_reach_those_of_its_teacher(observation, lessons):
     config = EnvConfig(
         "ring",
