@@ -154,6 +154,14 @@ def test_a_budget_that_is_too_small_is_told(name, table, context, brief):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", [name for name, algorithm in ALGORITHMS.items() if algorithm.taught])
+def test_a_budget_that_does_not_pay_for_learning_is_told_before_a_teacher_is_sought(name, context, brief):
+    spent = []
+    with pytest.raises(ValueError, match=r"a budget of .* GAN updates is too small"):
+        find_method(name).prepare(context(budget=100, on_step=spent.append))
+    assert not spent
+
+
 def test_names_are_split_outside_of_brackets():
     assert split_names("noop, dqn[knobs=lr_g,lr_d,fm_weight;reward=terminal],ppo") == [
         "noop",
