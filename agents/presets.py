@@ -139,9 +139,9 @@ PRESETS: Mapping[tuple[str, str], Preset] = {
     ("dqn", "faces"): Preset(16_000, 32, 3, _ENV, _dqn()),
     ("ppo", "faces"): Preset(28_800, 32, 3, _ENV, _ppo(learning_rate="lin_7e-4")),
     ("taught_ppo", "faces"): Preset(28_800, 32, 3, _ENV, _taught(n_steps=10)),
-    ("dqn", "varied"): Preset(69_120, 96, 3, _ELSEWHERE, _dqn(**_LONG)),
-    ("ppo", "varied"): Preset(69_120, 96, 3, _ELSEWHERE, _ppo(learning_rate="lin_7e-4", batch_size=240)),
-    ("taught_ppo", "varied"): Preset(46_080, 96, 3, _ELSEWHERE, _taught(batch_size=480)),
+    ("dqn", "varied"): Preset(70_560, 112, 3, _ELSEWHERE, _dqn(**_LONG)),
+    ("ppo", "varied"): Preset(70_560, 112, 3, _ELSEWHERE, _ppo(learning_rate="lin_7e-4", batch_size=240)),
+    ("taught_ppo", "varied"): Preset(47_040, 112, 3, _ELSEWHERE, _taught(batch_size=560)),
 }
 
 

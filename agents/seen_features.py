@@ -22,26 +22,28 @@ _BINS = 400
 class SeenFeatures(BaseCallback):
     """Counts each feature at the decisions of training, those of episodes that came to their end without failing.
 
-    A diverging GAN passes through every value there is: with it, nothing would lie outside the range. The first
-    decisions after an update are counted by themselves, too: a long episode has a single one, but every loop begins
-    with it.
+    A diverging GAN passes through every value there is: with it, nothing would lie outside the range. Each kind of GAN
+    is counted by itself, as what is usual for one may be rare among all; row i is of kind i modulo their number. So are
+    the first decisions after an update: a long episode has a single one, but every loop begins with it.
     """
 
-    def __init__(self, observer: Observer, num_envs: int) -> None:
+    def __init__(self, observer: Observer, num_envs: int, kinds: int) -> None:
         super().__init__()
         self._features = observer.features
         self._columns = columns_of(observer.names, [feature.name for feature in observer.features])
         self._low, self._high = (np.array([getattr(one, end) for one in self._features]) for end in ("low", "high"))
-        self._counts = np.zeros((2, len(self._features), _BINS), dtype=np.int64)  # of all decisions, of the first
+        shape = (kinds, 2, len(self._features), _BINS)  # of all decisions, of the first
+        self._counts = np.zeros(shape, dtype=np.int64)
         self._episodes: list[list[NDArray[np.float32]]] = [[] for _ in range(num_envs)]
 
     def ranges(self) -> dict[str, tuple[float, float]]:
-        """Between what quantiles each feature lay, at all decisions or at the first, within its bounds; empty where no
-        episode was counted."""
-        if not self._counts.any():
+        """Between what quantiles each feature lay, for any kind of GAN, at all decisions or at the first, within its
+        bounds; empty where no episode was counted."""
+        counted = self._counts[self._counts.any((1, 2, 3))].reshape(-1, len(self._features), _BINS)
+        if not len(counted):
             return {}
         edges = np.linspace(self._low, self._high, _BINS + 1, axis=1)
-        shares = self._counts.cumsum(2) / self._counts.sum(2, keepdims=True)
+        shares = counted.cumsum(2) / counted.sum(2, keepdims=True)
         lowest, highest = (shares <= LOWEST).sum(2).min(0), (shares < HIGHEST).sum(2).max(0)
         return {
             feature.name: (float(row[first]), float(row[last + 1]))
@@ -70,13 +72,14 @@ class SeenFeatures(BaseCallback):
                 self._episodes[row].append(seen[row])
                 continue
             if not (info["TimeLimit.truncated"] or info["diverged"] or info["collapsed"]):
-                self._count(np.stack([*self._episodes[row], info["terminal_observation"][self._columns]]))
+                self._count(row, np.stack([*self._episodes[row], info["terminal_observation"][self._columns]]))
             self._episodes[row] = []
         return True
 
-    def _count(self, values: NDArray[np.float32]) -> None:
-        """Add an episode ``(n, F)``."""
+    def _count(self, row: int, values: NDArray[np.float32]) -> None:
+        """Add an episode ``(n, F)`` of a row."""
+        counts = self._counts[row % len(self._counts)]
         places = ((values - self._low) / (self._high - self._low) * _BINS).astype(np.int64).clip(0, _BINS - 1)
         features = np.arange(len(self._columns))
-        np.add.at(self._counts[0], (features, places), 1)
-        self._counts[1, features, places[0]] += 1
+        np.add.at(counts[0], (features, places), 1)
+        counts[1, features, places[0]] += 1

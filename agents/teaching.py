@@ -1,4 +1,4 @@
-"""The teacher of a taught policy: the best schedule that a search finds."""
+"""Finding a teacher before a training, and learning from it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from rich.console import Console
 from tqdm import tqdm
 
 from agents.methods import RESCUE, Context
-from agents.methods.rules import find_schedule, schedule
-from agents.methods.search import Found, smallest_budget
+from agents.methods.teachers import Teacher, find_teacher, smallest_teaching
 from agents.training import PolicyTraining, lesson_updates
 
-SEARCH = 0.5
-"""GAN updates of the search for each of training."""
+SEARCH, SEARCH_EACH = 0.5, 2.0
+"""GAN updates of the search for each of training, for one kind of GAN and for several."""
 
 
 def teach(
@@ -25,8 +24,9 @@ def teach(
     console: Console,
     progress: bool,
     check: Callable[[], None],
-) -> Found:
-    """Search a schedule by half as many GAN updates as ``total_timesteps`` take, let the policy begin as it, return it.
+) -> Teacher:
+    """Search a teacher by :data:`SEARCH` times as many GAN updates as ``total_timesteps`` take, let the policy begin as
+    it, return it.
 
     The search runs in ``workers`` processes; ``check`` is called after every step of it.
     """
@@ -35,7 +35,8 @@ def teach(
         name: value for name, value in dataclasses.asdict(config).items() if name not in ("suite", "action_type")
     }
     context = Context(config.suite, RESCUE, seed, 0, problem | {"workers": workers})
-    budget = max(smallest_budget(context), round(SEARCH * total_timesteps * training.updates_per_step))
+    share = SEARCH if len(context.resolved_suite.kinds("train")) == 1 else SEARCH_EACH
+    budget = max(smallest_teaching(context), round(share * total_timesteps * training.updates_per_step))
     with tqdm(
         total=budget + lesson_updates(config, training.env.num_envs),
         unit="update",
@@ -50,10 +51,14 @@ def teach(
             bar.update(updates)
             check()
 
-        found = find_schedule(dataclasses.replace(context, on_step=on_step), budget)
-        training.imitate(lambda config: schedule(config, found.values), on_step)
-    values = (f"{name} {one:.3g}" if isinstance(one, float) else str(one) for name, one in found.values.items())
-    console.print(
-        f"begins as a schedule: {', '.join(values)} (validation IQM {found.curve[-1][1]:.3g})", highlight=False
+        teacher = find_teacher(dataclasses.replace(context, on_step=on_step), budget)
+        training.imitate(teacher.build, on_step)
+    count = len(teacher.schedules)
+    several = "" if count == 1 else f", with peaks of its own for each of {count} kinds of GAN"
+    values = (
+        f"{name} {one:.3g}" if isinstance(one, float) else str(one) for name, one in teacher.shared.values.items()
     )
-    return found
+    console.print(
+        f"begins as a schedule: {', '.join(values)}{several} (validation IQM {teacher.iqm:.3g})", highlight=False
+    )
+    return teacher

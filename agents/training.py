@@ -32,8 +32,8 @@ from gan_env.observation import columns_of, parse_groups
 from gan_env.quality import cached_data
 from gan_env.shards import PROCESSES, Shards
 
-LESSONS = 3
-"""Of a policy that does not see all that its teacher sees."""
+LESSONS = 2
+"""After the first, for each thing that a teacher sees and its student does not: the rates, the kind of GAN."""
 OF_THE_MACHINE = ("cache_dir", "progress")
 """Options of the environment that change nothing."""
 
@@ -93,6 +93,8 @@ class PolicyTraining:
         """GAN updates of one environment step."""
         self.updates = 0
         """GAN updates made so far, in training and validation."""
+        self.kinds = len(suite.kinds("train"))
+        """Kinds of GAN: row i of the environments is of kind i modulo their number."""
         self._taught = False
         self._decisions = suite.tasks[0].decisions
         self._episode = _episode(config)
@@ -110,7 +112,7 @@ class PolicyTraining:
         the knobs' values; ``on_update`` is told the GAN updates.
 
         A lesson takes as many decisions as an episode has on average, in each environment. Where the policy does not
-        see all that the teacher sees, it gets :data:`LESSONS`, and acts itself from the second one on.
+        see all that the teacher sees, it gets :data:`LESSONS` more, in which it acts itself.
         """
         assert isinstance(self.model, OnPolicyAlgorithm)
 
@@ -251,7 +253,8 @@ def lesson_updates(config: EnvConfig, num_envs: int) -> int:
 
 
 def _lessons(config: EnvConfig) -> int:
-    return 1 if _as_teachers_see(config) == config else LESSONS
+    unseen = (_as_teachers_see(config) != config) + (len(config.resolved_suite().kinds("train")) > 1)
+    return 1 + LESSONS * unseen
 
 
 def _episode(config: EnvConfig) -> int:

@@ -80,10 +80,18 @@ PENALISED_PHOTOS = dataclasses.replace(
 )
 # Wider, and so violent: at a rate of 1e-2 such a discriminator's logits pass 20 within ten updates.
 WIDE_DIGITS = dataclasses.replace(
-    RGB_DIGITS, updates_per_step=5, decisions=60, backbone_options=(("latent_size", 32), ("width", 24), _PLAIN[-1])
+    RGB_DIGITS,
+    updates_per_step=5,
+    decisions=60,
+    backbone_options=(("latent_size", 32), ("width", 24), _PLAIN[-1]),
+    noop_grade=1830.1,
 )
 WIDE_PHOTOS = dataclasses.replace(
-    PHOTOS, decisions=40, loss="hinge", backbone_options=(("latent_size", 32), ("width", 32), _PLAIN[-1])
+    PHOTOS,
+    decisions=40,
+    loss="hinge",
+    backbone_options=(("latent_size", 32), ("width", 32), _PLAIN[-1]),
+    noop_grade=1294.6,
 )
 LONG_PHOTOS = dataclasses.replace(_IMAGES, data="photos", updates_per_step=40, loss="hinge", noop_grade=1139.3)
 _FIVE = {"mixtures": RING, "digits": RGB_DIGITS, "faces": FACES, "glyphs": GLYPHS, "photos": PHOTOS}

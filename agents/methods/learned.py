@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +9,8 @@ from typing import Any
 
 from agents.checkpoint import Checkpoints, naming
 from agents.methods.method import FREE, SEED_STRIDE, Context, Method, Prepared, playing, started, updates_of
-from agents.methods.rules import Start, find_schedule, find_start, open_loop_config, schedule
+from agents.methods.rules import Start, find_start, open_loop_config, schedule
+from agents.methods.teachers import Teacher, find_teacher
 from agents.presets import ALGORITHMS, Preset, get_preset
 from agents.sb3 import check_action_type
 from agents.training import PolicyTraining, lesson_updates
@@ -18,7 +18,7 @@ from gan_env import EnvConfig
 from gan_env.knobs import DEFAULT_MOVES, KNOBS, RATE_KNOBS
 
 TEACHER_SHARE = 0.5
-"""Share of the budget that goes into the search for the schedule as which a taught policy begins."""
+"""Share of the budget that goes into the search for the teacher as which a taught policy begins."""
 VARIABLE = ("action_type", "constants", "history", "knobs", "moves", "observation", "reward")
 """Options of the environment that a variant may change."""
 START_FACTOR = DEFAULT_MOVES[1]
@@ -53,7 +53,7 @@ def learned_method(algorithm: str, description: str, changes: Mapping[str, Any] 
             saved = checkpoints.load(lambda problem: print(problem, file=sys.stderr))
         try:
             if lesson is not None and saved is None:
-                training.imitate(functools.partial(schedule, values=lesson.values), context.on_step)
+                training.imitate(lesson.teacher.build, context.on_step)
             with naming(saved):
                 trials = training.learn(
                     steps,
@@ -72,7 +72,7 @@ def learned_method(algorithm: str, description: str, changes: Mapping[str, Any] 
             start.updates + training.updates,
             {"timesteps": steps, "chosen_at": chosen.timesteps}
             | start.notes
-            | ({"teacher": lesson.values} if lesson else {}),
+            | ({"teacher": list(lesson.teacher.schedules)} if lesson else {}),
             tuple((start.updates + trial.updates, trial.iqm) for trial in trials),
         )
 
@@ -81,9 +81,9 @@ def learned_method(algorithm: str, description: str, changes: Mapping[str, Any] 
 
 @dataclass(frozen=True)
 class _Lesson:
-    """A schedule to begin as, and where the episodes of its table begin."""
+    """What to begin as, and where the episodes of its table begin."""
 
-    values: Mapping[str, Any]
+    teacher: Teacher
     start: Start
     updates: int
     """GAN updates that learning it will take."""
@@ -94,11 +94,11 @@ def _find_lesson(context: Context, preset: Preset, options: Mapping[str, Any]) -
     updates = lesson_updates(context.config(**(dict(preset.env) | dict(options))), preset.num_envs)
     budget = int(TEACHER_SHARE * context.budget)
     context.validations(1, context.budget - budget - updates)
-    found = find_schedule(context, budget)
+    teacher = find_teacher(context, budget)
     rates = None
     if context.table == FREE:
-        rates = schedule(open_loop_config(context), found.values).first_rates
-    return _Lesson(found.values, Start(rates, found.updates), updates)
+        rates = schedule(open_loop_config(context), teacher.shared.values).first_rates
+    return _Lesson(teacher, Start(rates, teacher.updates), updates)
 
 
 def _near(start: Start) -> dict[str, Any]:

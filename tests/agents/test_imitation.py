@@ -163,7 +163,7 @@ def test_what_was_taught_is_tried_before_it_is_changed(tmp_path):
     assert trials[0].iqm == pytest.approx(float(interquartile_mean(taught)))
 
 
-@pytest.mark.parametrize(("observation", "lessons"), [("default", LESSONS), ("absolute", 1)])
+@pytest.mark.parametrize(("observation", "lessons"), [("default", 1 + LESSONS), ("absolute", 1)])
 def test_a_student_that_does_not_see_the_rates_learns_to_reach_those_of_its_teacher(observation, lessons):
     config = EnvConfig(
         "ring",

@@ -101,7 +101,7 @@ def make(monkeypatch, tmp_path: Path):
 
 
 def record_of(training: PolicyTraining) -> SeenFeatures:
-    return SeenFeatures(training.evaluator.config.observer(), training.env.num_envs)
+    return SeenFeatures(training.evaluator.config.observer(), training.env.num_envs, training.kinds)
 
 
 def finished(training: PolicyTraining, best: Path, rows: Rows, **options) -> dict:

@@ -33,7 +33,7 @@ def play(record, values, ends):
 
 def test_ranges_are_quantiles_of_the_newest_values():
     values = np.random.default_rng(0).normal(0.2, 0.3, (5000, 2)).clip(-2, 2)
-    record = play(SeenFeatures(OBSERVER, 2), values, {(4999, 0): {}, (4999, 1): {}})
+    record = play(SeenFeatures(OBSERVER, 2, 1), values, {(4999, 0): {}, (4999, 1): {}})
     assert record.ranges()["real_logit"] == pytest.approx(np.quantile(values, [0.005, 0.995]), abs=0.02)
     assert record.ranges()["fake_logit"] == pytest.approx((0, 0), abs=0.011)
     assert list(record.ranges()) == [feature.name for feature in OBSERVER.features]
@@ -42,29 +42,39 @@ def test_ranges_are_quantiles_of_the_newest_values():
 def test_the_first_decisions_are_in_the_range_however_long_the_episodes():
     values = np.full((3000, 1), 0.5)
     values[[0, 1000, 2000]] = -1.0
-    record = play(SeenFeatures(OBSERVER, 1), values, {(step, 0): {} for step in (999, 1999, 2999)})
+    record = play(SeenFeatures(OBSERVER, 1, 1), values, {(step, 0): {} for step in (999, 1999, 2999)})
     assert record.ranges()["real_logit"] == pytest.approx((-1.0, 0.5), abs=0.011)
 
 
 @pytest.mark.parametrize("failure", ["diverged", "collapsed", "TimeLimit.truncated"])
 def test_only_episodes_that_came_to_a_good_end_count(failure):
     values = [[0.5, 2.0, -2.0]] * 3
-    record = play(SeenFeatures(OBSERVER, 3), values, {(2, 0): {}, (2, 1): {failure: True}})
+    record = play(SeenFeatures(OBSERVER, 3, 1), values, {(2, 0): {}, (2, 1): {failure: True}})
     assert record.ranges()["real_logit"] == pytest.approx((0.5, 0.5), abs=0.011)
     play(record, [[1.5] * 3] * 2, {(1, 2): {}})
     assert record.ranges()["real_logit"] == pytest.approx((-2.0, 1.5), abs=0.011)
 
 
+def test_what_is_rare_among_all_kinds_may_be_usual_for_one():
+    values = np.full((100, 400), 0.5)
+    values[50, 1] = -1.0
+    ends = {(99, row): {} for row in range(400)}
+    one_kind = play(SeenFeatures(OBSERVER, 400, 1), values, ends)
+    assert one_kind.ranges()["real_logit"] == pytest.approx((0.5, 0.5), abs=0.011)
+    kind_of_its_own = play(SeenFeatures(OBSERVER, 400, 399), values, ends)
+    assert kind_of_its_own.ranges()["real_logit"] == pytest.approx((-1.0, 0.5), abs=0.011)
+
+
 def test_nothing_seen_is_no_range():
-    assert play(SeenFeatures(OBSERVER, 1), [[0.5]] * 3, {}).ranges() == {}
+    assert play(SeenFeatures(OBSERVER, 1, 1), [[0.5]] * 3, {}).ranges() == {}
 
 
 def test_a_state_goes_on():
     values = np.random.default_rng(1).uniform(-1, 1, (40, 2))
     ends = {(step, row): {} for step in (7, 19, 39) for row in range(2)}
-    whole = play(SeenFeatures(OBSERVER, 2), values, ends)
-    first = play(SeenFeatures(OBSERVER, 2), values[:10], ends)
-    second = SeenFeatures(OBSERVER, 2)
+    whole = play(SeenFeatures(OBSERVER, 2, 1), values, ends)
+    first = play(SeenFeatures(OBSERVER, 2, 1), values[:10], ends)
+    second = SeenFeatures(OBSERVER, 2, 1)
     second.set_state(first.get_state())
     play(second, values[10:], {(step - 10, row): info for (step, row), info in ends.items()})
     assert second.ranges() == whole.ranges()
@@ -74,7 +84,7 @@ def test_a_state_goes_on():
 @pytest.mark.parametrize(
     "change",
     [
-        {"counts": np.zeros((2, 2), np.int64)},
+        {"counts": np.zeros((1, 2, 2), np.int64)},
         {"episodes": []},
         {"episodes": [np.zeros((1, 2), np.float32)] * 2},
         {"episodes": [np.full((1, len(OBSERVER.features)), np.nan, np.float32)] * 2},
@@ -83,6 +93,6 @@ def test_a_state_goes_on():
     ids=str,
 )
 def test_a_state_that_does_not_fit_is_refused(change):
-    record = SeenFeatures(OBSERVER, 2)
+    record = SeenFeatures(OBSERVER, 2, 1)
     with pytest.raises(MisfitError), restoring():
         record.set_state(record.get_state() | change)
