@@ -51,7 +51,7 @@ def teach(
             bar.update(updates)
             check()
 
-        teacher = find_teacher(dataclasses.replace(context, on_step=on_step), budget)
+        teacher = find_teacher(dataclasses.replace(context, on_step=on_step), budget, config.knobs)
         training.imitate(teacher.build, on_step)
     count = len(teacher.schedules)
     several = "" if count == 1 else f", with peaks of its own for each of {count} kinds of GAN"

@@ -21,9 +21,10 @@ from agents.methods.method import (
     updates_of,
 )
 from agents.methods.references import REFERENCES
-from agents.methods.rules import RULE_METHODS
+from agents.methods.rules import RULE_METHODS, TUNED, tuned_schedule
 from agents.population_based import PopulationBasedTraining
 from agents.presets import ALGORITHMS, Algorithm
+from gan_env import EnvConfig
 
 __all__ = [
     "FREE",
@@ -80,10 +81,10 @@ METHODS: Mapping[str, Method] = MappingProxyType(
 
 
 def find_method(name: str) -> Method:
-    """The method ``name``, or a variant of a learned one, as ``ppo[reward=terminal]``.
+    """The method ``name``, or a variant, as ``ppo[reward=terminal]``.
 
-    A variant changes options of the environment, several being joined by ``;``. Raises ``ValueError``, in one line, for
-    a name or an option that is not known.
+    A variant of a learned method changes options of its environment, several being joined by ``;``; one of a schedule
+    that is searched for, ``knobs`` alone. Raises ``ValueError``, in one line, for an unknown name or option.
     """
     if name in METHODS:
         return METHODS[name]
@@ -91,12 +92,15 @@ def find_method(name: str) -> Method:
     base = parts.group(1) if parts else name
     if base not in METHODS:
         raise ValueError(f"unknown method {base!r}; known: {', '.join(METHODS)}")
-    if parts is None or base not in _LEARNERS:
-        raise ValueError(f"method {base!r} has no variants; learned ones do: {', '.join(_LEARNERS)}")
+    if parts is None or base not in (*_LEARNERS, *TUNED):
+        raise ValueError(f"method {base!r} has no variants; these do: {', '.join((*_LEARNERS, *TUNED))}")
     changes = parse_overrides(parts.group(2).split(";"), f"variant {name!r}")
-    unknown = sorted(set(changes) - set(VARIABLE))
+    variable = ("knobs",) if base in TUNED else VARIABLE
+    unknown = sorted(set(changes) - set(variable))
     if unknown:
-        raise ValueError(f"variant {name!r}: unknown option {unknown[0]!r}; known: {', '.join(VARIABLE)}")
+        raise ValueError(f"variant {name!r}: unknown option {unknown[0]!r}; known: {', '.join(variable)}")
+    if base in TUNED:
+        return tuned_schedule(base, EnvConfig(suite="ring", **changes).knobs)
     algorithm, own, text = _LEARNERS[base]
     return learned_method(algorithm, f"{text}; {parts.group(2)}", own | changes)
 

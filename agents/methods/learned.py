@@ -91,13 +91,14 @@ class _Lesson:
 
 def _find_lesson(context: Context, preset: Preset, options: Mapping[str, Any]) -> _Lesson:
     """Raises ``ValueError``, before anything is spent, where the budget will not pay for what follows."""
-    updates = lesson_updates(context.config(**(dict(preset.env) | dict(options))), preset.num_envs)
+    config = context.config(**(dict(preset.env) | dict(options)))
+    updates = lesson_updates(config, preset.num_envs)
     budget = int(TEACHER_SHARE * context.budget)
     context.validations(1, context.budget - budget - updates)
-    teacher = find_teacher(context, budget)
+    teacher = find_teacher(context, budget, config.knobs)
     rates = None
     if context.table == FREE:
-        rates = schedule(open_loop_config(context), teacher.shared.values).first_rates
+        rates = schedule(open_loop_config(context, knobs=config.knobs), teacher.shared.values).first_rates
     return _Lesson(teacher, Start(rates, teacher.updates), updates)
 
 

@@ -42,12 +42,13 @@ def fixed_schedule(
     return Method("open loop", description, prepare, seeded=False)
 
 
-def tuned_schedule(description: str, space: Callable[[Context], Space], build: Build) -> Method:
-    """A schedule whose numbers a search finds with the whole budget, under the rules of the table."""
+def tuned_schedule(name: str, knobs: tuple[str, ...] = RATE_KNOBS) -> Method:
+    """One of :data:`TUNED`, for ``knobs``: a search finds its numbers with the budget, under the rules of the table."""
+    description, space, build = TUNED[name]
 
     def prepare(context: Context) -> Prepared:
-        config = open_loop_config(context)
-        found = search(context, context.budget, config, space(context), lambda values: build(config, values))
+        config = open_loop_config(context, knobs=knobs)
+        found = search(context, context.budget, config, space(context, knobs), lambda values: build(config, values))
         play = playing_schedule(context, config, build(config, found.values))
         return Prepared(config, play, found.updates, found.notes, found.curve)
 
@@ -97,49 +98,61 @@ def find_start(context: Context) -> Start:
         return Start()
     config = open_loop_config(context)
     budget = int(PAIR_SHARE * context.budget)
-    found = search(context, budget, config, rate_space(context), lambda values: constant(config, values))
+    found = search(context, budget, config, knob_space(context), lambda values: constant(config, values))
     return Start((found.values["lr_g"], found.values["lr_d"]), found.updates)
 
 
-def rate_space(context: Context) -> dict[str, Gain]:
-    """Where the suite's episodes may start; the default is the middle of it, on a logarithmic scale."""
+def knob_space(context: Context, knobs: tuple[str, ...] = RATE_KNOBS) -> dict[str, Gain]:
+    """Rates where the suite's episodes may start, by default in the middle of that, on a logarithmic scale; other knobs
+    anywhere, their defaults first."""
     ranges = [task.start_ranges for task in context.resolved_suite.tasks]
     space = {}
     for index, knob in enumerate(RATE_KNOBS):
         low, high = min(one[index][0] for one in ranges), max(one[index][1] for one in ranges)
         space[knob] = Gain(low, high, (low * high) ** 0.5, True)
-    return space
+    others = {knob: KNOBS[knob] for knob in knobs if knob not in RATE_KNOBS}
+    return space | {knob: Gain(one.low, one.high, one.default, True) for knob, one in others.items()}
 
 
-def schedule_space(context: Context) -> Space:
-    """Schedules of the two rates; constant ones, the first tried, are among them."""
+def schedule_space(context: Context, knobs: tuple[str, ...] = RATE_KNOBS) -> Space:
+    """Schedules of the two rates, and constants for other knobs; constant rates, the first tried, are among them."""
     floors = {f"floor_{knob[3:]}": Gain(0.01, 1.0, 1.0, True) for knob in RATE_KNOBS}
-    return rate_space(context) | floors | {"warm_up": Gain(0.0, 0.3, 0.0), "shape": tuple(SHAPES)}
+    return knob_space(context, knobs) | floors | {"warm_up": Gain(0.0, 0.3, 0.0), "shape": tuple(SHAPES)}
 
 
 def constant(config: EnvConfig, values: Mapping[str, Any]) -> Schedule:
-    """Constant rates."""
-    floors = dict.fromkeys(RATE_KNOBS, 1.0)
+    """Every knob of the environment stays at its value."""
+    floors = dict.fromkeys(config.knobs, 1.0)
     return Schedule(config.observer().names, config.codec(), "constant", floors=floors, peaks=values)
 
 
 def schedule(config: EnvConfig, values: Mapping[str, Any]) -> Schedule:
-    """The schedule at a point of :func:`schedule_space`; knobs beside the rates stay at their defaults."""
-    peaks = {knob: values.get(knob, KNOBS[knob].default) for knob in config.knobs}
+    """The schedule at a point of :func:`schedule_space` for the environment's knobs."""
+    peaks = {knob: values[knob] for knob in config.knobs}
     floors = {knob: values[f"floor_{knob[3:]}"] if knob in RATE_KNOBS else 1.0 for knob in config.knobs}
     options = {"floors": floors, "warm_up": values["warm_up"], "peaks": peaks}
     return Schedule(config.observer().names, config.codec(), values["shape"], **options)
 
 
-def find_schedule(context: Context, budget: int) -> Found:
+def find_schedule(context: Context, budget: int, knobs: tuple[str, ...] = RATE_KNOBS) -> Found:
     """The best of :func:`schedule_space` that ``budget`` GAN updates find."""
-    config = open_loop_config(context)
-    return search(context, budget, config, schedule_space(context), lambda values: schedule(config, values))
+    config = open_loop_config(context, knobs=knobs)
+    return search(context, budget, config, schedule_space(context, knobs), lambda values: schedule(config, values))
 
 
 def _schedule_of(rule: Rule) -> Build:
     return lambda config, peaks: cast(Schedule, rule.build(config, peaks=peaks))
 
+
+TUNED: Mapping[str, tuple[str, Callable[[Context, tuple[str, ...]], Space], Build]] = {
+    "best_static": ("the best constant pair that the budget finds", knob_space, constant),
+    "best_schedule": (
+        "the best schedule that the budget finds: rates, floors, warm-up and shape",
+        schedule_space,
+        schedule,
+    ),
+}
+"""What is searched for, from what space, and how it is made."""
 
 RULE_METHODS: Mapping[str, Method] = {
     "constant": fixed_schedule("DCGAN's constant rates, 2e-4 for both", constant, DCGAN_RATES),
@@ -154,10 +167,7 @@ RULE_METHODS: Mapping[str, Method] = {
             ("r3gan", "R3GAN's", R3GAN_PEAKS),
         )
     },
-    "best_static": tuned_schedule("the best constant pair that the budget finds", rate_space, constant),
-    "best_schedule": tuned_schedule(
-        "the best schedule that the budget finds: rates, floors, warm-up and shape", schedule_space, schedule
-    ),
+    **{name: tuned_schedule(name) for name in TUNED},
     **{name: tuned_rule(rule) for name, rule in RULES.items() if rule.kind == "closed loop"},
 }
 """Open-loop and closed-loop methods."""

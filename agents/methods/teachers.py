@@ -65,14 +65,14 @@ def smallest_teaching(context: Context) -> int:
     return _for_all(context, 0) + updates_of(context.validation) + math.ceil(episodes * sum(p.episode for p in parts))
 
 
-def find_teacher(context: Context, budget: int) -> Teacher:
-    """The best schedules that ``budget`` GAN updates find.
+def find_teacher(context: Context, budget: int, knobs: tuple[str, ...] = RATE_KNOBS) -> Teacher:
+    """The best schedules of ``knobs`` that ``budget`` GAN updates find.
 
     Where the suite trains several kinds of GAN, the first part of the budget finds one schedule for all, and in as many
     episodes for each a kind its own peaks; what does better on the validation instances is taken.
     """
     parts = _parts(context)
-    shared = find_schedule(context, budget if len(parts) == 1 else _for_all(context, budget))
+    shared = find_schedule(context, budget if len(parts) == 1 else _for_all(context, budget), knobs)
     together = shared.curve[-1][1]
     if len(parts) == 1:
         return Teacher((shared.values,), shared, together, shared.updates)
@@ -80,10 +80,10 @@ def find_teacher(context: Context, budget: int) -> Teacher:
     episodes = left / sum(part.episode for part in parts)
     schedules, updates = [], shared.updates
     for part in parts:
-        found = _own_peaks(part, int(episodes * part.episode), shared.values)
+        found = _own_peaks(part, int(episodes * part.episode), shared.values, knobs)
         schedules.append(dict(shared.values) | found.values)
         updates += found.updates
-    iqm = _validate(context, schedules)
+    iqm = _validate(context, schedules, knobs)
     updates += updates_of(context.validation)
     if iqm > together:
         iqm, schedules = together, [shared.values] * len(parts)
@@ -102,9 +102,9 @@ def _for_all(context: Context, budget: int) -> int:
     return max(smallest_budget(context), int(SHARED * budget))
 
 
-def _own_peaks(part: Context, budget: int, values: Mapping[str, Any]) -> Found:
-    """Peaks near those of ``values``, all else being as there."""
-    config = open_loop_config(part)
+def _own_peaks(part: Context, budget: int, values: Mapping[str, Any], knobs: tuple[str, ...]) -> Found:
+    """Peaks of the rates near those of ``values``, all else being as there."""
+    config = open_loop_config(part, knobs=knobs)
     space: Space = {
         knob: Gain(
             max(KNOBS[knob].low, values[knob] / REACH), min(KNOBS[knob].high, values[knob] * REACH), values[knob], True
@@ -114,9 +114,9 @@ def _own_peaks(part: Context, budget: int, values: Mapping[str, Any]) -> Found:
     return search(part, budget, config, space, lambda own: schedule(config, dict(values) | dict(own)))
 
 
-def _validate(context: Context, schedules: Sequence[Mapping[str, Any]]) -> float:
+def _validate(context: Context, schedules: Sequence[Mapping[str, Any]], knobs: tuple[str, ...]) -> float:
     """The interquartile mean over the validation instances, each under the schedule of its kind."""
-    config = open_loop_config(context)
+    config = open_loop_config(context, knobs=knobs)
     evaluator = Evaluator(config, ROWS)
     kinds = context.resolved_suite.kinds("train")
     grades = []

@@ -120,6 +120,19 @@ def test_a_variant_changes_the_environment_alone(context, brief):
     assert fsco.config.reward == "loss_gap" and fsco.config.action_type == "continuous"
 
 
+@pytest.mark.parametrize("name", ["best_static", "best_schedule", "taught_ppo"])
+def test_a_variant_with_more_knobs_searches_for_their_values(name, context, brief):
+    _, prepared, records, *_ = played(f"{name}[knobs=lr_g,lr_d,r1_weight]", context(budget=800))
+    assert prepared.config.knobs == ("lr_g", "lr_d", "r1_weight")
+    (values,) = prepared.notes.get("teacher", [prepared.notes.get("values")])
+    assert {"lr_g", "lr_d", "r1_weight"} <= values.keys()
+    if name == "best_static":
+        wanted = np.log10(values["r1_weight"])
+        at_the_end = [record.log10_knobs[-1][2] for record in records]
+        # A target is approached by at most the large move, five times, at each of three decisions.
+        np.testing.assert_allclose(at_the_end, np.clip(wanted, -1 - 3 * np.log10(5), -1 + 3 * np.log10(5)), atol=1e-6)
+
+
 def test_the_registry_is_complete():
     assert set(ALGORITHMS) < set(METHODS) and {method.kind for method in METHODS.values()} == set(KINDS)
     assert {"noop", "random", "oracle", "constant", "ttur", "linear", "cosine", "r3gan", "fsco", "pbt"} < set(METHODS)
@@ -132,7 +145,9 @@ def test_the_registry_is_complete():
     [
         ("ppp", "unknown method 'ppp'; known: noop, random"),
         ("ppp[reward=terminal]", "unknown method 'ppp'"),
-        ("noop[reward=terminal]", "method 'noop' has no variants; learned ones do: dqn, ppo"),
+        ("noop[reward=terminal]", "method 'noop' has no variants; these do: dqn, ppo, .*best_static, best_schedule"),
+        ("best_static[reward=terminal]", "unknown option 'reward'; known: knobs"),
+        ("best_schedule[knobs=lr_g]", "lr_d is missing"),
         ("ppo[reward=gold]", "unknown reward 'gold'"),
         ("ppo[colour=3]", "unknown option 'colour'; known: action_type"),
         ("ppo[reward]", "takes NAME=VALUE"),
