@@ -70,7 +70,7 @@ class Options:
     """Trainings from each start."""
     tuning_seeds: int = 2
     """Trainings with each pair of the grid from which the tuned rates come."""
-    grid: tuple[float, ...] = (1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
+    grid: tuple[float, ...] = (1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
     """Rates of that grid, for both networks."""
     updates: int | None = None
     """GAN updates; by default each loop's own number."""
