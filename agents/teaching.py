@@ -25,8 +25,8 @@ def teach(
     progress: bool,
     check: Callable[[], None],
 ) -> Teacher:
-    """Search a teacher by :data:`SEARCH` times as many GAN updates as ``total_timesteps`` take, let the policy begin as
-    it, return it.
+    """Search a teacher by so many times the GAN updates that ``total_timesteps`` take, let the policy begin as it,
+    return it.
 
     The search runs in ``workers`` processes; ``check`` is called after every step of it.
     """

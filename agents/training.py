@@ -89,8 +89,8 @@ class PolicyTraining:
         suite = config.resolved_suite()
         self.validation: Sequence[GanInstance] = suite.instances("validation")
         self.evaluator = Evaluator(config, min(num_envs, len(self.validation)), shards)
-        self.updates_per_step = fmean(task.updates_per_step for task in suite.tasks)
-        """GAN updates of one environment step."""
+        self.updates_per_step = _updates_per_step(config, num_envs)
+        """GAN updates of one environment step, on average over the environments."""
         self.updates = 0
         """GAN updates made so far, in training and validation."""
         self.kinds = len(suite.kinds("train"))
@@ -112,7 +112,8 @@ class PolicyTraining:
         the knobs' values; ``on_update`` is told the GAN updates.
 
         A lesson takes as many decisions as an episode has on average, in each environment. Where the policy does not
-        see all that the teacher sees, it gets :data:`LESSONS` more, in which it acts itself.
+        see all that the teacher sees, it gets :data:`LESSONS` more for each thing that it does not, in which it acts
+        itself.
         """
         assert isinstance(self.model, OnPolicyAlgorithm)
 
@@ -248,8 +249,13 @@ class PolicyTraining:
 
 def lesson_updates(config: EnvConfig, num_envs: int) -> int:
     """GAN updates of :meth:`PolicyTraining.imitate`."""
-    updates_per_step = fmean(task.updates_per_step for task in config.resolved_suite().tasks)
-    return _lessons(config) * _episode(config) * round(updates_per_step * num_envs)
+    return _lessons(config) * _episode(config) * round(_updates_per_step(config, num_envs) * num_envs)
+
+
+def _updates_per_step(config: EnvConfig, num_envs: int) -> float:
+    """Of ``num_envs`` environments, row i being of kind i modulo the number of kinds."""
+    kinds = config.resolved_suite().kinds("train")
+    return fmean(kinds[row % len(kinds)].updates_per_step for row in range(num_envs))
 
 
 def _lessons(config: EnvConfig) -> int:
@@ -258,8 +264,8 @@ def _lessons(config: EnvConfig) -> int:
 
 
 def _episode(config: EnvConfig) -> int:
-    """Decisions of an episode, on average."""
-    return round(fmean(task.decisions for task in config.resolved_suite().tasks))
+    """Decisions of an episode, on average over the kinds of GAN."""
+    return round(fmean(task.decisions for task in config.resolved_suite().kinds("train")))
 
 
 def _as_teachers_see(config: EnvConfig) -> EnvConfig:

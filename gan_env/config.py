@@ -54,7 +54,7 @@ class EnvConfig:
     suite: str = "faces"
     """Distribution of GAN training problems."""
     kind: int | None = None
-    """Only this one of the kinds of GAN that the suite trains, counted from 0."""
+    """Only this one of the kinds of GAN that the suite trains with the other options, counted from 0."""
     data: str | None = None
     """Another data set than the suite's, e.g. ``digits``, ``folder:PATH`` or ``faces+photos``."""
     resolution: int | None = None
@@ -193,7 +193,9 @@ class EnvConfig:
 def _parse_pairs(field: str, options: Any) -> tuple[tuple[str, Any], ...]:
     """Pairs of a name and a value, in the order of the names."""
     try:
-        return tuple(sorted(dict(options).items()))
+        pairs = tuple(sorted(dict(options).items()))
+        hash(pairs)
+        return pairs
     except (TypeError, ValueError):
         raise ValueError(f"{field} must be pairs of a name and a value, not {options!r}") from None
 

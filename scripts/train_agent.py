@@ -257,13 +257,16 @@ def env_options(options: Options, preset: Mapping[str, Any]) -> dict[str, Any]:
         # How many a cluster has, it says itself.
         "workers": available_cores() if options.device == "cpu" and options.cluster is None else None,
     }
-    if options.device.startswith("cuda") and all(task.resolution for task in get_suite(options.suite).all_tasks()):
-        fixed["backbone"] = GPU_BACKBONE
     others = parse_overrides(options.env, "--env")
     unknown = sorted(set(others) - set(EnvConfig.__dataclass_fields__))
     if unknown:
         raise ValueError(f"--env: unknown option {unknown[0]!r}; known: {', '.join(EnvConfig.__dataclass_fields__)}")
-    return dict(preset) | fixed | given | others
+    chosen = dict(preset) | fixed | given | others
+    if options.device.startswith("cuda") and all(
+        task.resolution for task in EnvConfig(**chosen).resolved_suite().tasks
+    ):
+        return {"backbone": GPU_BACKBONE} | chosen
+    return chosen
 
 
 def grade(

@@ -90,7 +90,7 @@ class _Lesson:
 
 
 def _find_lesson(context: Context, preset: Preset, options: Mapping[str, Any]) -> _Lesson:
-    """Raises ``ValueError``, before anything is spent, where the budget will not pay for what follows."""
+    """Raises ``ValueError``, before anything is spent, where the budget will not pay for it and for what follows."""
     config = context.config(**(dict(preset.env) | dict(options)))
     updates = lesson_updates(config, preset.num_envs)
     budget = int(TEACHER_SHARE * context.budget)

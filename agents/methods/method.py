@@ -30,6 +30,7 @@ VALIDATION_SHARE = 0.25
 """Share of the budget that may go into validation, at most."""
 BUDGETS: Mapping[str, int] = {"points": 360_000, "images": 320_000}
 """GAN updates of a cell by default: of agents, 14,800 steps of ``ring`` or 29,000 of ``faces``, and validation."""
+KINDS_FOR_A_BUDGET = 4
 SEED_STRIDE = 1000
 """Cells of neighbouring seeds train on disjoint instances: the rows of a vector environment count up from its seed."""
 
@@ -143,9 +144,11 @@ class Method:
 
 
 def default_budget(suite: str) -> int:
-    """That of points where a suite has nothing else."""
+    """That of points where a suite has nothing else, and as many times more as it has more kinds of GAN than
+    :data:`KINDS_FOR_A_BUDGET`."""
     points = all(task.resolution is None for task in get_suite(suite).all_tasks())
-    return BUDGETS["points" if points else "images"]
+    kinds = len(get_suite(suite).kinds("train"))
+    return BUDGETS["points" if points else "images"] * max(kinds, KINDS_FOR_A_BUDGET) // KINDS_FOR_A_BUDGET
 
 
 def playing(config: EnvConfig, predictor: Predictor, rates: tuple[float, float] | None = None) -> Play:

@@ -45,6 +45,8 @@ def fixed_schedule(
 def tuned_schedule(name: str, knobs: tuple[str, ...] = RATE_KNOBS) -> Method:
     """One of :data:`TUNED`, for ``knobs``: a search finds its numbers with the budget, under the rules of the table."""
     description, space, build = TUNED[name]
+    if knobs != RATE_KNOBS:
+        description += f"; knobs={','.join(knobs)}"
 
     def prepare(context: Context) -> Prepared:
         config = open_loop_config(context, knobs=knobs)

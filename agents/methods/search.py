@@ -41,17 +41,21 @@ class Plan:
     def of(cls, context: Context, budget: int) -> Plan:
         """Raises ``ValueError`` for a budget of less than two trials and one look."""
         looks = context.validations(LOOKS, budget)
-        episodes = int((budget - looks * updates_of(context.validation)) / context.episode)
+        left = budget - looks * updates_of(context.validation)
+        episodes = int(left / context.episode)
         trials = min(TRIALS, max(2, episodes // _FEWEST_INSTANCES))
-        if episodes < trials:
+        instances = max(1, episodes // trials)
+        while trials * updates_of(context.training(instances)) > left:  # they may be longer than on average
+            trials, instances = (trials, instances - 1) if instances > 1 else (trials - 1, 1)
+        if trials < 2:
             raise ValueError(f"a budget of {budget} GAN updates is too small for a search on suite {context.suite!r}")
-        return cls(trials, episodes // trials, min(looks, trials))
+        return cls(trials, instances, min(looks, trials))
 
 
 def smallest_budget(context: Context) -> int:
     """GAN updates that a search takes at least."""
     validation = updates_of(context.validation)
-    return math.ceil(max(validation / VALIDATION_SHARE, validation + 2 * context.episode))
+    return math.ceil(max(validation / VALIDATION_SHARE, validation + 2 * updates_of(context.training(1))))
 
 
 @dataclass(frozen=True)

@@ -58,24 +58,29 @@ class Teacher:
 def smallest_teaching(context: Context) -> int:
     """GAN updates that :func:`find_teacher` takes at least."""
     parts = _parts(context)
-    if len(parts) == 1:
-        return smallest_budget(context)
-    # Every kind gets as many episodes as the neediest.
-    episodes = max(smallest_budget(part) / part.episode for part in parts)
-    return _for_all(context, 0) + updates_of(context.validation) + math.ceil(episodes * sum(p.episode for p in parts))
+    return smallest_budget(context) + (_smallest_for_each(context, parts) if len(parts) > 1 else 0)
 
 
 def find_teacher(context: Context, budget: int, knobs: tuple[str, ...] = RATE_KNOBS) -> Teacher:
     """The best schedules of ``knobs`` that ``budget`` GAN updates find.
 
-    Where the suite trains several kinds of GAN, the first part of the budget finds one schedule for all, and in as many
-    episodes for each a kind its own peaks; what does better on the validation instances is taken.
+    Where the suite trains several kinds of GAN, the first part of the budget finds one schedule for all, the rest, as
+    many episodes for each kind, its own peaks. All of these are taken, or none, by what does better on the validation
+    instances, of which a kind may have few. Raises ``ValueError``, before anything is spent, for less than
+    :func:`smallest_teaching`.
     """
+    if budget < (smallest := smallest_teaching(context)):
+        raise ValueError(
+            f"a budget of {budget} GAN updates is too small for the search of a teacher on suite {context.suite!r}: it "
+            f"takes {smallest} at least"
+        )
     parts = _parts(context)
-    shared = find_schedule(context, budget if len(parts) == 1 else _for_all(context, budget), knobs)
-    together = shared.curve[-1][1]
     if len(parts) == 1:
-        return Teacher((shared.values,), shared, together, shared.updates)
+        shared = find_schedule(context, budget, knobs)
+        return Teacher((shared.values,), shared, shared.curve[-1][1], shared.updates)
+    for_all = min(max(smallest_budget(context), int(SHARED * budget)), budget - _smallest_for_each(context, parts))
+    shared = find_schedule(context, for_all, knobs)
+    together = shared.curve[-1][1]
     left = budget - shared.updates - updates_of(context.validation)
     episodes = left / sum(part.episode for part in parts)
     schedules, updates = [], shared.updates
@@ -98,8 +103,11 @@ def _parts(context: Context) -> list[Context]:
     return [dataclasses.replace(context, env=dict(context.env) | {"kind": kind}) for kind in kinds]
 
 
-def _for_all(context: Context, budget: int) -> int:
-    return max(smallest_budget(context), int(SHARED * budget))
+def _smallest_for_each(context: Context, parts: Sequence[Context]) -> int:
+    """GAN updates that it takes to give each kind its peaks, in as many episodes as the neediest needs, and to validate
+    them."""
+    episodes = max((smallest_budget(part) + 1) / part.episode for part in parts)
+    return updates_of(context.validation) + math.ceil(episodes * sum(part.episode for part in parts))
 
 
 def _own_peaks(part: Context, budget: int, values: Mapping[str, Any], knobs: tuple[str, ...]) -> Found:

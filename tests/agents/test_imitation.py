@@ -1,5 +1,7 @@
 """Policies that begin as a teacher."""
 
+import dataclasses
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from agents.imitation import Classroom, aggregate, imitate
 from agents.methods.rules import constant, schedule
 from agents.statistics import interquartile_mean
 from agents.training import LESSONS, PolicyTraining, lesson_updates
-from gan_env import EnvConfig
+from gan_env import SUITES, EnvConfig, Suite, instances
 from gan_env.knobs import RATE_KNOBS
 
 DECISIONS = 4
@@ -187,3 +189,22 @@ def test_a_student_that_does_not_see_the_rates_learns_to_reach_those_of_its_teac
         training.close()
     off = np.abs(np.array([record.log10_knobs[-1] for record in records]) - np.log10([1e-3, 3e-3]))
     assert np.median(off) < 0.25 and len(records) == len(training.validation)
+
+
+def test_lessons_of_several_kinds_count_what_each_kind_makes(monkeypatch):
+    task = dataclasses.replace(SUITES["ring"].tasks[0], decisions=4, updates_per_step=2)
+    tasks = (task, dataclasses.replace(task, data="grid"), dataclasses.replace(task, updates_per_step=6))
+    monkeypatch.setitem(
+        instances._SUITES, "two", Suite("two", "for tests", tasks, held_out={"validation": 2, "test": 2})
+    )
+    config = EnvConfig("two", knobs=RATE_KNOBS, action_type="continuous", workers=1)
+    training = PolicyTraining("student_ppo", config, 5, 0, {"n_steps": 4, "batch_size": 10})
+    core = training._lesson_env.env.core
+    of_a_step = sum(core.place(row)[0].task.updates_per_step for row in range(5))
+    told = []
+    try:
+        training.imitate(lambda config: constant(config, {"lr_g": 1e-3, "lr_d": 1e-3}), told.append)
+    finally:
+        training.close()
+    assert of_a_step in (2 + 6 + 2 + 6 + 2, 6 + 2 + 6 + 2 + 6)
+    assert sum(told) == training.updates == lesson_updates(config, 5) == (1 + 2 * LESSONS) * 4 * of_a_step

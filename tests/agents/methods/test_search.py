@@ -1,13 +1,15 @@
 """Tuning: how the budget is spent, and what is found."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
-from agents.methods.method import VALIDATION_SHARE
-from agents.methods.search import LOOKS, TRIALS, Plan, search
+from agents.methods.method import VALIDATION_SHARE, updates_of
+from agents.methods.search import LOOKS, TRIALS, Plan, search, smallest_budget
 from agents.predictors import NoopPredictor
 from agents.rules import Gain
-from gan_env import EnvConfig
+from gan_env import SUITES, EnvConfig, Suite, instances
 
 SPACE = {"height": Gain(0.01, 1.0, 0.1, True), "shape": ("round", "square")}
 
@@ -79,6 +81,19 @@ def test_a_plan_keeps_to_its_budget(budget, context):
     assert plan.trials * (plan.instances + 1) * 6 + 12 * LOOKS > budget * (1 - VALIDATION_SHARE) - 6
     if budget >= 4000:
         assert plan.trials == TRIALS
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_plan_keeps_to_its_budget_where_episodes_differ(seed, context, monkeypatch):
+    task = SUITES["ring"].tasks[0]
+    tasks = tuple(dataclasses.replace(task, updates_per_step=2, decisions=count) for count in (1, 2, 40))
+    suite = Suite("uneven", "for tests", tasks, held_out={"validation": 2, "test": 3})
+    monkeypatch.setitem(instances._SUITES, suite.name, suite)
+    cell = context(suite="uneven", seed=seed)
+    for budget in (smallest_budget(cell), 2000):
+        plan = Plan.of(cell, budget)
+        played = plan.trials * updates_of(cell.training(plan.instances)) + plan.looks * updates_of(cell.validation)
+        assert plan.trials >= 2 and played <= budget
 
 
 def test_a_budget_that_is_too_small_is_told(context):
