@@ -262,9 +262,8 @@ def env_options(options: Options, preset: Mapping[str, Any]) -> dict[str, Any]:
     if unknown:
         raise ValueError(f"--env: unknown option {unknown[0]!r}; known: {', '.join(EnvConfig.__dataclass_fields__)}")
     chosen = dict(preset) | fixed | given | others
-    if options.device.startswith("cuda") and all(
-        task.resolution for task in EnvConfig(**chosen).resolved_suite().tasks
-    ):
+    problem = EnvConfig(**chosen | {"device": "cpu", "precision": "float32"}).resolved_suite()
+    if options.device.startswith("cuda") and all(task.resolution for task in problem.all_tasks()):
         return {"backbone": GPU_BACKBONE} | chosen
     return chosen
 
