@@ -12,7 +12,7 @@ from agents.methods import RESCUE, Context
 from agents.methods.teachers import Teacher, find_teacher, smallest_teaching
 from agents.training import PolicyTraining, lesson_updates
 
-SEARCH, SEARCH_EACH = 0.5, 2.0
+SEARCH, SEARCH_EACH = 0.5, 2.5
 """GAN updates of the search for each of training, for one kind of GAN and for several."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -73,9 +74,10 @@ class Context:
         return self.resolved_suite.instances("test")
 
     def training(self, count: int) -> list[GanInstance]:
-        """Instances of the training distribution, the same at every call."""
-        rng = np.random.default_rng(SEED_STRIDE * self.seed)
-        return [self.resolved_suite.sample(rng) for _ in range(count)]
+        """Instances of the training distribution, the same at every call, of each kind of GAN in turn."""
+        rng, suite = np.random.default_rng(SEED_STRIDE * self.seed), self.resolved_suite
+        parts = [suite.only(kind) for kind in range(len(suite.kinds("train")))]
+        return [part.sample(rng) for part in itertools.islice(itertools.cycle(parts), count)]
 
     @property
     def episode(self) -> float:

@@ -24,7 +24,7 @@ from agents.statistics import interquartile_mean
 from gan_env import EnvConfig
 from gan_env.knobs import DEFAULT_MOVES, KNOBS, RATE_KNOBS
 
-SHARED = 0.25
+SHARED = 0.4
 """Share of the budget that finds one schedule for all, where there are several kinds; the rest gives each its peaks."""
 REACH = DEFAULT_MOVES[1]
 """Peaks of a kind lie within this factor of those for all."""

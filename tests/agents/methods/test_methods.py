@@ -9,8 +9,9 @@ import pytest
 from agents import presets
 from agents.evaluation import Evaluator, finals, with_rates
 from agents.kinds import KINDS
-from agents.methods import FREE, METHODS, RESCUE, TABLES, default_budget, find_method, split_names
+from agents.methods import FREE, METHODS, RESCUE, TABLES, Context, default_budget, find_method, split_names
 from agents.methods.learned import START_FACTOR
+from agents.methods.method import SEED_STRIDE
 from agents.methods.references import SETTINGS, static_settings
 from agents.predictors import NoopPredictor
 from agents.presets import ALGORITHMS
@@ -118,6 +119,16 @@ def test_a_variant_changes_the_environment_alone(context, brief):
     assert find_method("fsco").kind == "learned"
     _, fsco, *_ = played("fsco", context())
     assert fsco.config.reward == "loss_gap" and fsco.config.action_type == "continuous"
+
+
+def test_training_instances_are_of_each_kind_in_turn():
+    cell = Context("mixed", "rescue", 3, 1000)
+    drawn = cell.training(29)
+    assert [one.backbone for one in drawn] == ["mlp", "dcgan"] * 14 + ["mlp"] and drawn[:4] == cell.training(4)
+    assert {one.data for one in drawn[1::2]} == {"digits-rgb", "faces", "glyphs", "photos"}
+    rng = np.random.default_rng(3 * SEED_STRIDE)
+    ring = Context("ring", "rescue", 3, 1000)
+    assert ring.training(3) == [ring.resolved_suite.sample(rng) for _ in range(3)]
 
 
 @pytest.mark.parametrize("name", ["best_static", "best_schedule", "taught_ppo"])
