@@ -3,6 +3,7 @@
 Takes the schedule that a cell of a comparison has found, multiplies its two peak rates by a grid of factors, and plays
 each on the same training starts, each start several times with other weights, latents and data. If the best pair of one
 start were another than that of the next, and not by luck, a policy that finds out could do better than any schedule.
+And along the schedule itself, what would it gain to watch the quality proxy and to stop at a good moment?
 
 Example: python scripts/headroom.py runs/compare-ring --json headroom.json
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,6 +21,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import torch
 import tyro
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
@@ -27,14 +30,19 @@ from agents.cli import fail_in_one_line, parse_overrides
 from agents.evaluation import Evaluator, finals
 from agents.methods import Context
 from agents.methods.rules import open_loop_config, schedule
+from agents.predictors import Predictor
 from agents.run_folder import RunFolder, provenance
 from agents.statistics.crossed import Estimate
-from agents.statistics.headroom import Headroom, headroom
+from agents.statistics.headroom import Gain, Headroom, headroom, stopped
 from gan_backbones.files import write_atomically
 from gan_env import GanInstance
+from gan_env.core import BalanceCore
 from gan_env.knobs import KNOBS, RATE_KNOBS
+from gan_env.mixed import MixedCore
 
 METHOD = "best_schedule"
+STOP_WITHIN = (0.1, 0.2, 0.3, 0.5)
+"""Shares of the decisions, counted from the end, among which the best moment to stop is looked for."""
 
 
 @dataclass(frozen=True)
@@ -84,11 +92,12 @@ def main() -> None:
             for knob, factor in rates.items()
         }
         grades.append(finals(evaluator.evaluate(schedule(config, values), problems)))
+    stops = stopping(evaluator, schedule(config, cell["notes"]["values"]), problems)
     metric = evaluator.metric
     evaluator.close()
     cube = np.array(grades).reshape(len(factors), options.starts, options.replicates)
     found = headroom(cube, factors.index((1.0, 1.0)))
-    Console().print(as_table(cell, found))
+    Console().print(as_table(cell, found, stops))
     if options.json is not None:
         record: dict[str, Any] = {
             "suite": cell["suite"],
@@ -96,6 +105,7 @@ def main() -> None:
             "schedule": cell["notes"]["values"],
             "factors": factors,
             "headroom": dataclasses.asdict(found),
+            "stopped": {str(last): dataclasses.asdict(gain) for last, gain in stops.items()},
             "grades": np.round(cube, 5).tolist(),
             "made": provenance("cpu"),
         }
@@ -108,15 +118,43 @@ def replicated(context: Context, starts: int, replicates: int) -> list[GanInstan
     return [dataclasses.replace(drawn[index - index % replicates], seed=one.seed) for index, one in enumerate(drawn)]
 
 
-def as_table(cell: dict[str, Any], found: Headroom) -> Table:
-    table = Table(title=f"{cell['suite']}: against the schedule of seed {cell['seed']}", show_header=False)
-    for column in ("what", "how much"):
-        table.add_column(column, justify="left" if column == "what" else "right")
-    table.add_row("variance of log grades that is luck", f"{found.luck:.0%}")
-    table.add_row("factor on all grades that improvement 0.75 takes", f"{found.needed:.2f}")
-    for name, gain in (("peaks for each start, other luck", found.adapted), ("in hindsight", found.hindsight)):
-        table.add_row(f"{name}: grades times", text(gain.ratio))
-        table.add_row(f"{name}: probability of improvement", text(gain.improvement))
+class Watched:
+    """A predictor whose GANs are looked at before each of its decisions."""
+
+    def __init__(self, predictor: Predictor, core: BalanceCore | MixedCore) -> None:
+        self.predictor, self.core = predictor, core
+        self.grades: list[NDArray[np.float64]] = []
+        self.proxies: list[NDArray[np.float64]] = []
+
+    def predict(self, observation: NDArray[np.float32], **options: Any) -> Any:
+        rows = range(len(observation))
+        self.grades.append(self.core.grade(rows))
+        self.proxies.append(self.core.infos(rows)["fid_proxy"])
+        return self.predictor.predict(observation, **options)
+
+
+def stopping(evaluator: Evaluator, predictor: Predictor, problems: Sequence[GanInstance]) -> dict[int, Gain]:
+    """By the number of last decisions that are watched; on as many problems of the first's kind as train at once."""
+    core = evaluator.core(problems[0])
+    chosen = [problem for problem in problems if evaluator.core(problem) is core][: core.size]
+    watched = Watched(predictor, core)
+    records = evaluator.evaluate(watched, chosen)
+    ends = finals(records), np.array([record.final_proxy for record in records])
+    looks = np.array(watched.grades)[1:, : len(chosen)], np.array(watched.proxies)[1:, : len(chosen)]
+    grades, proxies = (np.vstack([before, end]) for before, end in zip(looks, ends, strict=True))
+    return {last: stopped(grades, proxies, last) for last in sorted({round(s * len(grades)) or 1 for s in STOP_WITHIN})}
+
+
+def as_table(cell: dict[str, Any], found: Headroom, stops: dict[int, Gain]) -> Table:
+    table = Table(title=f"{cell['suite']}: against the schedule of seed {cell['seed']}")
+    for column in ("", "grades times", "probability of improvement"):
+        table.add_column(column, justify="right" if column else "left")
+    table.add_row("luck's share of the variance of log grades", f"{found.luck:.0%}", "")
+    table.add_row("to improve with a probability of 0.75", f"{found.needed:.2f}", "0.75")
+    gains = {"peaks for each start, chosen under other luck": found.adapted, "peaks in hindsight": found.hindsight}
+    gains |= {f"stopped at the best proxy of the last {last} decisions": gain for last, gain in stops.items()}
+    for name, gain in gains.items():
+        table.add_row(name, text(gain.ratio), text(gain.improvement))
     return table
 
 

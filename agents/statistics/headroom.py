@@ -73,6 +73,17 @@ def headroom(grades: Floats, common: int) -> Headroom:
     )
 
 
+def stopped(grades: Floats, proxies: Floats, last: int) -> Gain:
+    """What it gains to stop at the best of the ``last`` moments by the proxy instead of at the end.
+
+    Both are lower-is-better ``(moments, trainings)``, the end being the last moment.
+    """
+    logs = np.log(grades)
+    best = proxies[-last:].argmin(axis=0)
+    chosen = np.take_along_axis(logs[-last:], best[None], axis=0)[0]
+    return Gain.of(chosen[:, None], logs[-1][:, None])
+
+
 def _luck(logs: Floats) -> float:
     """Variance within problems over that within and between them, ``(problems, replicates)``; 1 where there is none."""
     within = float(logs.var(axis=1, ddof=1).mean())

@@ -26,6 +26,7 @@ def test_the_room_above_a_schedule_is_measured(tiny_suite, run_script, capsys, t
     grades = np.array(record["grades"])
     assert grades.shape == (4, 3, 2) and len(np.unique(grades)) > 6, "replicates and schedules differ"
     assert record["factors"] == [[1, 1], [1, 2], [2, 1], [2, 2]] and 0 <= record["headroom"]["luck"] <= 1
+    assert set(record["stopped"]) == {"1", "2"}
     capsys.readouterr()
     for wrong, named in (
         (["run", "--factors", "2"], "--factors"),

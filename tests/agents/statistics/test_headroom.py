@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from agents.statistics.headroom import headroom
+from agents.statistics.headroom import headroom, stopped
 
 PROBLEMS, REPLICATES = 60, 6
 SETTINGS = np.array([-1.0, 0.0, 1.0])  # log of the peak; the second is common
@@ -49,3 +49,13 @@ def test_grades_without_any_spread_are_luck_by_name_only() -> None:
     assert headroom(np.ones((2, 3, 2)), common=0).luck == 1
     with pytest.raises(ValueError, match="2 problems and 2 replicates"):
         headroom(np.ones((2, 3, 1)), common=0)
+
+
+def test_stopping_takes_the_grade_of_the_best_moment_by_the_proxy() -> None:
+    grades = np.exp([[0.0, 0.0], [-3.0, 2.0], [1.0, 1.0], [0.0, 1.0]])
+    proxies = np.array([[9.0, 9.0], [1.0, 2.0], [5.0, 3.0], [4.0, 4.0]])
+    assert stopped(grades, proxies, last=1).ratio.value == 1
+    two = stopped(grades, proxies, last=2)  # the end of the first, the same grade for the second
+    assert two.ratio.value == 1 and two.improvement.value == 0.5
+    three = stopped(grades, proxies, last=3)
+    assert three.ratio.value == pytest.approx(np.exp((-3 + 1) / 2)) and three.improvement.value == 0.5
