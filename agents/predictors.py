@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Protocol
 
 import gymnasium as gym
@@ -22,29 +21,6 @@ class Predictor(Protocol):
         episode_start: NDArray[np.bool_] | None = None,
         deterministic: bool = False,
     ) -> tuple[NDArray[Any], Any]: ...
-
-
-class ByKind:
-    """One predictor for each kind of GAN of a vector environment, whose row i is of kind i modulo their number.
-
-    They keep no states.
-    """
-
-    def __init__(self, predictors: Sequence[Predictor]) -> None:
-        self._predictors = predictors
-
-    def predict(
-        self,
-        observation: NDArray[np.float32],
-        state: Any = None,
-        episode_start: NDArray[np.bool_] | None = None,
-        deterministic: bool = False,
-    ) -> tuple[NDArray[Any], Any]:
-        actions: list[Any] = [None] * len(observation)
-        count = len(self._predictors)
-        for kind, predictor in enumerate(self._predictors[: len(observation)]):
-            actions[kind::count], _ = predictor.predict(observation[kind::count], deterministic=deterministic)
-        return np.stack(actions), state
 
 
 class NoopPredictor:

@@ -1,4 +1,4 @@
-"""Finding a teacher before a training, and learning from it."""
+"""The teacher of a taught policy: the best schedule that a search finds."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from rich.console import Console
 from tqdm import tqdm
 
 from agents.methods import RESCUE, Context
-from agents.methods.teachers import Teacher, find_teacher, smallest_teaching
+from agents.methods.rules import find_schedule, schedule
+from agents.methods.search import Found, smallest_budget
 from agents.training import PolicyTraining, lesson_updates
 
-SEARCH, SEARCH_EACH = 0.5, 2.5
-"""GAN updates of the search for each of training, for one kind of GAN and for several."""
+SEARCH = 0.5
+"""GAN updates of the search for each of training."""
 
 
 def teach(
@@ -24,9 +25,8 @@ def teach(
     console: Console,
     progress: bool,
     check: Callable[[], None],
-) -> Teacher:
-    """Search a teacher by so many times the GAN updates that ``total_timesteps`` take, let the policy begin as it,
-    return it.
+) -> Found:
+    """Search a schedule by half as many GAN updates as ``total_timesteps`` take, let the policy begin as it, return it.
 
     The search runs in ``workers`` processes; ``check`` is called after every step of it.
     """
@@ -35,8 +35,7 @@ def teach(
         name: value for name, value in dataclasses.asdict(config).items() if name not in ("suite", "action_type")
     }
     context = Context(config.suite, RESCUE, seed, 0, problem | {"workers": workers})
-    share = SEARCH if len(context.resolved_suite.kinds("train")) == 1 else SEARCH_EACH
-    budget = max(smallest_teaching(context), round(share * total_timesteps * training.updates_per_step))
+    budget = max(smallest_budget(context), round(SEARCH * total_timesteps * training.updates_per_step))
     with tqdm(
         total=budget + lesson_updates(config, training.env.num_envs),
         unit="update",
@@ -51,14 +50,10 @@ def teach(
             bar.update(updates)
             check()
 
-        teacher = find_teacher(dataclasses.replace(context, on_step=on_step), budget, config.knobs)
-        training.imitate(teacher.build, on_step)
-    count = len(teacher.schedules)
-    several = "" if count == 1 else f", with peaks of its own for each of {count} kinds of GAN"
-    values = (
-        f"{name} {one:.3g}" if isinstance(one, float) else str(one) for name, one in teacher.shared.values.items()
-    )
+        found = find_schedule(dataclasses.replace(context, on_step=on_step), budget, config.knobs)
+        training.imitate(lambda config: schedule(config, found.values), on_step)
+    values = (f"{name} {one:.3g}" if isinstance(one, float) else str(one) for name, one in found.values.items())
     console.print(
-        f"begins as a schedule: {', '.join(values)}{several} (validation IQM {teacher.iqm:.3g})", highlight=False
+        f"begins as a schedule: {', '.join(values)} (validation IQM {found.curve[-1][1]:.3g})", highlight=False
     )
-    return teacher
+    return found

@@ -33,7 +33,7 @@ from gan_env.quality import cached_data
 from gan_env.shards import PROCESSES, Shards
 
 LESSONS = 2
-"""After the first, for each thing that a teacher sees and its student does not: the rates, the kind of GAN."""
+"""After the first, where a student does not see the rates, which its teacher sees."""
 OF_THE_MACHINE = ("cache_dir", "progress")
 """Options of the environment that change nothing."""
 
@@ -112,8 +112,7 @@ class PolicyTraining:
         the knobs' values; ``on_update`` is told the GAN updates.
 
         A lesson takes as many decisions as an episode has on average, in each environment. Where the policy does not
-        see all that the teacher sees, it gets :data:`LESSONS` more for each thing that it does not, in which it acts
-        itself.
+        see the rates, it gets :data:`LESSONS` more, in which it acts itself.
         """
         assert isinstance(self.model, OnPolicyAlgorithm)
 
@@ -259,8 +258,7 @@ def _updates_per_step(config: EnvConfig, num_envs: int) -> float:
 
 
 def _lessons(config: EnvConfig) -> int:
-    unseen = (_as_teachers_see(config) != config) + (len(config.resolved_suite().kinds("train")) > 1)
-    return 1 + LESSONS * unseen
+    return 1 + LESSONS * (_as_teachers_see(config) != config)
 
 
 def _episode(config: EnvConfig) -> int:

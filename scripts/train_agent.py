@@ -192,7 +192,7 @@ def learn_and_grade(
         # The search stays on this machine, whatever a cluster has; broken off, it begins anew and gives the same.
         workers = training.evaluator.config.workers if options.cluster is None else available_cores()
         teacher = teach(training, total_timesteps, options.seed, workers, console, options.progress, interruption.check)
-        folder.write_json("teacher.json", teacher.record())
+        folder.write_json("teacher.json", vars(teacher) | {"plan": vars(teacher.plan)})
     writer = SummaryWriter(str(folder.path))
     seen = SeenFeatures(training.evaluator.config.observer(), training.env.num_envs, training.kinds)
     trials = training.learn(

@@ -9,10 +9,10 @@ from typing import Any
 
 from agents.checkpoint import Checkpoints, naming
 from agents.methods.method import FREE, SEED_STRIDE, Context, Method, Prepared, playing, started, updates_of
-from agents.methods.rules import Start, find_start, open_loop_config, schedule
-from agents.methods.teachers import Teacher, find_teacher
+from agents.methods.rules import Start, find_schedule, find_start, open_loop_config, schedule
 from agents.presets import ALGORITHMS, Preset, get_preset
 from agents.sb3 import check_action_type
+from agents.schedules import Schedule
 from agents.training import PolicyTraining, lesson_updates
 from gan_env import EnvConfig
 from gan_env.knobs import DEFAULT_MOVES, KNOBS, RATE_KNOBS
@@ -53,7 +53,7 @@ def learned_method(algorithm: str, description: str, changes: Mapping[str, Any] 
             saved = checkpoints.load(lambda problem: print(problem, file=sys.stderr))
         try:
             if lesson is not None and saved is None:
-                training.imitate(lesson.teacher.build, context.on_step)
+                training.imitate(lesson.build, context.on_step)
             with naming(saved):
                 trials = training.learn(
                     steps,
@@ -72,7 +72,7 @@ def learned_method(algorithm: str, description: str, changes: Mapping[str, Any] 
             start.updates + training.updates,
             {"timesteps": steps, "chosen_at": chosen.timesteps}
             | start.notes
-            | ({"teacher": list(lesson.teacher.schedules)} if lesson else {}),
+            | ({"teacher": lesson.values} if lesson else {}),
             tuple((start.updates + trial.updates, trial.iqm) for trial in trials),
         )
 
@@ -83,10 +83,14 @@ def learned_method(algorithm: str, description: str, changes: Mapping[str, Any] 
 class _Lesson:
     """What to begin as, and where the episodes of its table begin."""
 
-    teacher: Teacher
+    values: Mapping[str, Any]
+    """A point of :func:`~agents.methods.rules.schedule_space`."""
     start: Start
     updates: int
     """GAN updates that learning it will take."""
+
+    def build(self, config: EnvConfig) -> Schedule:
+        return schedule(config, self.values)
 
 
 def _find_lesson(context: Context, preset: Preset, options: Mapping[str, Any]) -> _Lesson:
@@ -95,11 +99,11 @@ def _find_lesson(context: Context, preset: Preset, options: Mapping[str, Any]) -
     updates = lesson_updates(config, preset.num_envs)
     budget = int(TEACHER_SHARE * context.budget)
     context.validations(1, context.budget - budget - updates)
-    teacher = find_teacher(context, budget, config.knobs)
+    found = find_schedule(context, budget, config.knobs)
     rates = None
     if context.table == FREE:
-        rates = schedule(open_loop_config(context, knobs=config.knobs), teacher.shared.values).first_rates
-    return _Lesson(teacher, Start(rates, teacher.updates), updates)
+        rates = schedule(open_loop_config(context, knobs=config.knobs), found.values).first_rates
+    return _Lesson(found.values, Start(rates, found.updates), updates)
 
 
 def _near(start: Start) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -31,7 +30,6 @@ VALIDATION_SHARE = 0.25
 """Share of the budget that may go into validation, at most."""
 BUDGETS: Mapping[str, int] = {"points": 360_000, "images": 320_000}
 """GAN updates of a cell by default: of agents, 14,800 steps of ``ring`` or 29,000 of ``faces``, and validation."""
-KINDS_FOR_A_BUDGET = 4
 SEED_STRIDE = 1000
 """Cells of neighbouring seeds train on disjoint instances: the rows of a vector environment count up from its seed."""
 
@@ -74,10 +72,9 @@ class Context:
         return self.resolved_suite.instances("test")
 
     def training(self, count: int) -> list[GanInstance]:
-        """Instances of the training distribution, the same at every call, of each kind of GAN in turn."""
-        rng, suite = np.random.default_rng(SEED_STRIDE * self.seed), self.resolved_suite
-        parts = [suite.only(kind) for kind in range(len(suite.kinds("train")))]
-        return [part.sample(rng) for part in itertools.islice(itertools.cycle(parts), count)]
+        """Instances of the training distribution, the same at every call."""
+        rng = np.random.default_rng(SEED_STRIDE * self.seed)
+        return [self.resolved_suite.sample(rng) for _ in range(count)]
 
     @property
     def episode(self) -> float:
@@ -146,11 +143,9 @@ class Method:
 
 
 def default_budget(suite: str) -> int:
-    """That of points where a suite has nothing else, and as many times more as it has more kinds of GAN than
-    :data:`KINDS_FOR_A_BUDGET`."""
+    """That of points where a suite has nothing else."""
     points = all(task.resolution is None for task in get_suite(suite).all_tasks())
-    kinds = len(get_suite(suite).kinds("train"))
-    return BUDGETS["points" if points else "images"] * max(kinds, KINDS_FOR_A_BUDGET) // KINDS_FOR_A_BUDGET
+    return BUDGETS["points" if points else "images"]
 
 
 def playing(config: EnvConfig, predictor: Predictor, rates: tuple[float, float] | None = None) -> Play:

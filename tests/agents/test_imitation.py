@@ -207,4 +207,4 @@ def test_lessons_of_several_kinds_count_what_each_kind_makes(monkeypatch):
     finally:
         training.close()
     assert of_a_step in (2 + 6 + 2 + 6 + 2, 6 + 2 + 6 + 2 + 6)
-    assert sum(told) == training.updates == lesson_updates(config, 5) == (1 + 2 * LESSONS) * 4 * of_a_step
+    assert sum(told) == training.updates == lesson_updates(config, 5) == (1 + LESSONS) * 4 * of_a_step
