@@ -53,8 +53,6 @@ class EnvConfig:
 
     suite: str = "faces"
     """Distribution of GAN training problems."""
-    kind: int | None = None
-    """Only this one of the kinds of GAN that the suite trains with the other options, counted from 0."""
     data: str | None = None
     """Another data set than the suite's, e.g. ``digits``, ``folder:PATH`` or ``faces+photos``."""
     resolution: int | None = None
@@ -142,10 +140,6 @@ class EnvConfig:
                 raise ValueError(f"{name} must be {_LARGEST:,} at most, not {value!r}")
         if self.start_ranges is not None:
             object.__setattr__(self, "start_ranges", _parse_ranges(self.start_ranges))
-        if self.kind is not None:
-            if not isinstance(self.kind, int) or isinstance(self.kind, bool):
-                raise ValueError(f"kind must be a whole number, not {self.kind!r}")
-            self.resolved_suite()
         for name in ("measure_quality", "progress"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} must be true or false, not {getattr(self, name)!r}")
@@ -171,13 +165,12 @@ class EnvConfig:
         return Observer(self.knobs, self.groups, self.history, size, device)
 
     def resolved_suite(self) -> Suite:
-        """The suite with this configuration's overrides, which go for each of its tasks; of these, the ``kind``."""
+        """The suite with this configuration's overrides, which go for each of its tasks."""
         suite = get_suite(self.suite)
         tasks, test_tasks = (
             tuple(dict.fromkeys(map(self._overridden, some))) for some in (suite.tasks, suite.test_tasks)
         )
-        resolved = dataclasses.replace(suite, tasks=tasks, test_tasks=test_tasks)
-        return resolved if self.kind is None else resolved.only(self.kind)
+        return dataclasses.replace(suite, tasks=tasks, test_tasks=test_tasks)
 
     def _overridden(self, task: Task) -> Task:
         names = ("data", "resolution", "backbone", "loss", "batch_size", "updates_per_step", "decisions")

@@ -154,19 +154,6 @@ class Suite:
         first = {task.population_key(): task for task in reversed(tasks)}
         return tuple(reversed(first.values()))
 
-    def only(self, kind: int) -> Suite:
-        """One of the :meth:`kinds` of training, tested on the same, with its share of the lengths of held-out lists.
-
-        Raises ``ValueError`` where there is no such kind.
-        """
-        kinds = self.kinds("train")
-        if not 0 <= kind < len(kinds):
-            raise ValueError(f"suite {self.name!r} trains {len(kinds)} kinds of GAN, counted from 0: none is {kind}")
-        key = kinds[kind].population_key()
-        tasks = tuple(task for task in self.tasks if task.population_key() == key)
-        held_out = {split: -(-count * len(tasks) // len(self.tasks)) for split, count in self.held_out.items()}
-        return dataclasses.replace(self, tasks=tasks, test_tasks=(), held_out=held_out)
-
     def all_tasks(self) -> tuple[Task, ...]:
         """Every task of every split, once."""
         return tuple(dict.fromkeys((*self.tasks, *self.test_tasks)))

@@ -52,7 +52,6 @@ from gan_env import get_suite
 from gan_env.quality import cached_data, make_grader, make_proxy
 
 PROBLEM = (
-    "kind",
     "data",
     "resolution",
     "backbone",

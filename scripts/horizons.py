@@ -69,7 +69,6 @@ def main() -> None:
             dataclasses.replace(
                 config,
                 suite=options.suite,
-                kind=None,
                 decisions=count,
                 updates_per_step=options.updates // count,
                 measure_quality=False,

@@ -53,9 +53,6 @@ BAD_VALUES = [
         ({"start_ranges": value}, r"start_ranges must be a range of each rate within \[1e-06, 0.1\]")
         for value in (3, ((1e-3, 1e-2),), ((1e-3, 1e-2), (1e-2, 1e-3)), ((1e-3, 1.0),) * 2, ((1e-3, math.nan),) * 2)
     ],
-    ({"suite": "mixed", "kind": 2}, "suite 'mixed' trains 2 kinds of GAN, counted from 0: none is 2"),
-    ({"suite": "mixed", "kind": -1}, "counted from 0: none is -1"),
-    *[({"kind": value}, f"kind must be a whole number, not {value!r}") for value in (0.0, "0", True)],
     *[
         ({"betas": value}, r"betas must be two numbers in \[0, 1\)")
         for value in (3, (0.5,), (0.5, 1.0), (-0.1, 0.9), (0.5, math.nan), "05")
@@ -157,17 +154,6 @@ def test_other_starting_rates_hold_for_every_list_and_leave_the_seeds():
     instances, own = (one.resolved_suite().instances("test") for one in (config, EnvConfig(suite="ring")))
     assert [one.seed for one in instances] == [one.seed for one in own]
     assert all(1e-3 <= one.lr_g <= 2e-3 and one.lr_d == pytest.approx(1e-4) for one in instances)
-
-
-def test_one_kind_of_a_suite_is_a_suite_with_its_share_of_the_held_out_lists():
-    whole = EnvConfig(suite="mixed", decisions=3).resolved_suite()
-    points, images = (EnvConfig(suite="mixed", decisions=3, kind=kind).resolved_suite() for kind in range(2))
-    assert {task.data for task in points.tasks} == {"ring"}
-    assert points.tasks + images.tasks == whole.tasks and [points.tasks[0], images.tasks[0]] == [*whole.kinds("train")]
-    assert (points.held_out["test"], images.held_out["test"]) == (13, 52) and whole.held_out["test"] == 64
-    assert {one.data for one in images.instances("test")} == {task.data for task in whole.tasks} - {"ring"}
-    alone = EnvConfig(suite="transfer-faces", kind=1).resolved_suite()
-    assert alone.tasks_of("test") == alone.tasks and "faces" not in {task.data for task in alone.tasks}
 
 
 def test_overrides_go_for_every_task_and_equal_ones_fall_together():
