@@ -1,17 +1,21 @@
-"""The teacher of a taught policy: the best schedule that a search finds."""
+"""The teacher of a taught policy: the best schedule that a search finds, or has found before."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 
 from rich.console import Console
 from tqdm import tqdm
 
 from agents.methods import RESCUE, Context
 from agents.methods.rules import find_schedule, schedule
-from agents.methods.search import Found, smallest_budget
+from agents.methods.search import Found, Plan, smallest_budget
 from agents.training import PolicyTraining, lesson_updates
+from gan_backbones.files import read_json
+from gan_env import EnvConfig
+from gan_env.knobs import KNOBS
 
 SEARCH = 0.5
 """GAN updates of the search for each of training."""
@@ -25,17 +29,21 @@ def teach(
     console: Console,
     progress: bool,
     check: Callable[[], None],
+    found: Found | None = None,
 ) -> Found:
     """Search a schedule by half as many GAN updates as ``total_timesteps`` take, let the policy begin as it, return it.
 
-    The search runs in ``workers`` processes; ``check`` is called after every step of it.
+    The search runs in ``workers`` processes; ``check`` is called after every step of it. Nothing is searched where
+    something was ``found`` before.
     """
     config = training.evaluator.config
     problem = {
         name: value for name, value in dataclasses.asdict(config).items() if name not in ("suite", "action_type")
     }
     context = Context(config.suite, RESCUE, seed, 0, problem | {"workers": workers})
-    budget = max(smallest_budget(context), round(SEARCH * total_timesteps * training.updates_per_step))
+    budget = 0
+    if found is None:
+        budget = max(smallest_budget(context), round(SEARCH * total_timesteps * training.updates_per_step))
     with tqdm(
         total=budget + lesson_updates(config, training.env.num_envs),
         unit="update",
@@ -50,10 +58,27 @@ def teach(
             bar.update(updates)
             check()
 
-        found = find_schedule(dataclasses.replace(context, on_step=on_step), budget, config.knobs)
-        training.imitate(lambda config: schedule(config, found.values), on_step)
-    values = (f"{name} {one:.3g}" if isinstance(one, float) else str(one) for name, one in found.values.items())
-    console.print(
-        f"begins as a schedule: {', '.join(values)} (validation IQM {found.curve[-1][1]:.3g})", highlight=False
-    )
+        if found is None:
+            found = find_schedule(dataclasses.replace(context, on_step=on_step), budget, config.knobs)
+        values = found.values
+        training.imitate(lambda config: schedule(config, values), on_step)
+    told = (f"{name} {one:.3g}" if isinstance(one, float) else str(one) for name, one in values.items())
+    console.print(f"begins as a schedule: {', '.join(told)} (validation IQM {found.curve[-1][1]:.3g})", highlight=False)
+    return found
+
+
+def read_teacher(path: Path, config: EnvConfig) -> Found:
+    """What :func:`teach` has found, from the ``teacher.json`` of a run of ``config``'s knobs.
+
+    Raises ``ValueError``, in one line, for a file that is none.
+    """
+    content = read_json(path)
+    try:
+        curve = tuple((int(updates), float(iqm)) for updates, iqm in content["curve"])
+        found = Found(dict(content["values"]), int(content["updates"]), curve, Plan(**content["plan"]))
+        schedule(dataclasses.replace(config, action_type="target"), found.values)
+        if not curve or not all(KNOBS[knob].low <= found.values[knob] <= KNOBS[knob].high for knob in config.knobs):
+            raise ValueError("a knob is out of its bounds, or there is no curve")
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is no teacher.json of a run with these knobs: {error!r}") from None
     return found

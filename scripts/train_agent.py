@@ -28,6 +28,7 @@ from agents.evaluation import EpisodeRecord, Evaluator, finals, with_rates
 from agents.interruption import Interruption
 from agents.logging import GanLogger, ProgressBar, RunWriter
 from agents.losses import counted_losses
+from agents.methods.search import Found
 from agents.predictors import NoopPredictor, Predictor, RandomPredictor
 from agents.presets import ALGORITHMS, get_preset
 from agents.report import comparison_table, evaluation_json, one_sided_warning
@@ -36,7 +37,7 @@ from agents.run_folder import RunFolder, provenance
 from agents.sb3 import check_action_type
 from agents.seen_features import SeenFeatures
 from agents.statistics import Summary, summarise
-from agents.teaching import teach
+from agents.teaching import read_teacher, teach
 from agents.training import PolicyTraining
 from gan_backbones.threads import available_cores
 from gan_env import ActionCodec, EnvConfig, GanInstance, get_suite
@@ -78,6 +79,8 @@ class Options:
     """Reward preset, or terms with weights, e.g. quality=1,stability=0.02."""
     observation: str | None = None
     """Feature groups joined by '+'; --list names all."""
+    teacher: Path | None = None
+    """The teacher.json of another run, whose schedule a taught policy begins as; by default a search finds one."""
     cluster: str | None = None
     """Train the GANs on a Ray cluster: local, auto or HOST:PORT; docs/cluster.md."""
     run_dir: Path | None = None
@@ -133,6 +136,9 @@ def train(options: Options, shards: Shards = PROCESSES) -> None:
         raise ValueError(f"--num-envs and --total-timesteps must be at least 1, not {num_envs} and {total_timesteps}")
     config = EnvConfig(**env_options(options, preset.env))
     check_action_type(options.algo, config.action_type)
+    if options.teacher is not None and not ALGORITHMS[options.algo].taught:
+        raise ValueError(f"--teacher: {options.algo} has no teacher")
+    teacher = options.teacher and read_teacher(options.teacher, config)
     algorithm_options = dict(preset.algorithm) | parse_overrides(options.algo_options, "--algo-options")
 
     name = f"{options.suite}-{options.algo}-{options.seed}-{datetime.now():%Y%m%d-%H%M%S}"
@@ -162,7 +168,7 @@ def train(options: Options, shards: Shards = PROCESSES) -> None:
         going_on(folder, options, record, console, settings) as (saved, checkpoints, interruption),
         counted_losses(shards, training, folder, console) as watchers,
     ):
-        learn_and_grade(options, training, folder, saved, checkpoints, interruption, console, watchers)
+        learn_and_grade(options, training, folder, saved, checkpoints, interruption, console, watchers, teacher)
     training.close()
 
 
@@ -184,6 +190,7 @@ def learn_and_grade(
     interruption: Interruption,
     console: Console,
     watchers: Sequence[BaseCallback],
+    teacher: Found | None,
 ) -> None:
     """From ``saved`` to the end, :data:`EVALUATION` being the last file that is written."""
     started = time.monotonic()
@@ -191,8 +198,10 @@ def learn_and_grade(
     if ALGORITHMS[options.algo].taught and saved is None:
         # The search stays on this machine, whatever a cluster has; broken off, it begins anew and gives the same.
         workers = training.evaluator.config.workers if options.cluster is None else available_cores()
-        teacher = teach(training, total_timesteps, options.seed, workers, console, options.progress, interruption.check)
-        folder.write_json("teacher.json", vars(teacher) | {"plan": vars(teacher.plan)})
+        found = teach(
+            training, total_timesteps, options.seed, workers, console, options.progress, interruption.check, teacher
+        )
+        folder.write_json("teacher.json", vars(found) | {"plan": vars(found.plan)})
     writer = SummaryWriter(str(folder.path))
     seen = SeenFeatures(training.evaluator.config.observer(), training.env.num_envs, training.kinds)
     trials = training.learn(

@@ -63,6 +63,27 @@ def test_every_algorithm_learns_by_the_same_command(name, tiny_suite, run_script
     assert policy.action_space.contains(policy.predict(policy.observation_space.sample())[0])
 
 
+def test_a_teacher_of_another_run_is_not_searched_again(tiny_suite, run_script, capsys, tmp_path: Path) -> None:
+    arguments = ["--suite", tiny_suite, "--num-envs", "2", "--total-timesteps", "60", "--algo-options", "n_steps=8"]
+    assert run_script("train_agent", "--algo", "student_ppo", *arguments, "--run-dir", "first") == 0
+    found = (tmp_path / "first" / "teacher.json").read_bytes()
+    given = ["--teacher", "first/teacher.json"]
+    assert run_script("train_agent", "--algo", "student_ppo", *arguments, *given, "--run-dir", "second") == 0
+    assert (tmp_path / "second" / "teacher.json").read_bytes() == found
+    first, second = ((tmp_path / name / "evaluation.json").read_text() for name in ("first", "second"))
+    one, other = (json.loads(text)["methods"]["student_ppo"]["final"] for text in (first, second))
+    assert one == other, "the training is that which follows a search"
+    content = json.loads(found)
+    capsys.readouterr()
+    for change in ({"curve": []}, {"values": content["values"] | {"lr_g": 5.0}}, {"plan": 3}, {"updates": None}):
+        (tmp_path / "other.json").write_text(json.dumps(content | change))
+        assert run_script("train_agent", "--algo", "taught_ppo", *arguments, "--teacher", "other.json") == 2
+        error = capsys.readouterr().err
+        assert "other.json is no teacher.json" in error and error.count("\n") == 1
+    assert run_script("train_agent", "--algo", "ppo", *arguments, *given) == 2
+    assert "ppo has no teacher" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "names"),
     [
