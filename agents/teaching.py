@@ -63,7 +63,9 @@ def teach(
         values = found.values
         training.imitate(lambda config: schedule(config, values), on_step)
     told = (f"{name} {one:.3g}" if isinstance(one, float) else str(one) for name, one in values.items())
-    console.print(f"begins as a schedule: {', '.join(told)} (validation IQM {found.curve[-1][1]:.3g})", highlight=False)
+    console.print(
+        f"begins as a schedule: {', '.join(told)} (validation IQM {found.curve[-1][1]:.3g} when found)", highlight=False
+    )
     return found
 
 

@@ -21,7 +21,7 @@ TRIALS = 32
 """Settings that a search tries, whatever is tuned."""
 LOOKS = 4
 """How many times, at even distances, the best setting so far is tried on the validation instances."""
-FEWEST_INSTANCES = 4
+_FEWEST_INSTANCES = 4
 """A budget that does not give every trial as many makes fewer trials."""
 
 Space = Mapping[str, Gain | tuple[str, ...]]
@@ -43,7 +43,7 @@ class Plan:
         looks = context.validations(LOOKS, budget)
         left = budget - looks * updates_of(context.validation)
         episodes = int(left / context.episode)
-        trials = min(TRIALS, max(2, episodes // FEWEST_INSTANCES))
+        trials = min(TRIALS, max(2, episodes // _FEWEST_INSTANCES))
         instances = max(1, episodes // trials)
         while trials * updates_of(context.training(instances)) > left:  # they may be longer than on average
             trials, instances = (trials, instances - 1) if instances > 1 else (trials - 1, 1)
