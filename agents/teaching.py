@@ -12,11 +12,14 @@ from tqdm import tqdm
 from agents.methods import RESCUE, Context
 from agents.methods.rules import find_schedule, schedule
 from agents.methods.search import Found, Plan, smallest_budget
+from agents.run_folder import RunFolder
 from agents.training import PolicyTraining, lesson_updates
 from gan_backbones.files import read_json
 from gan_env import EnvConfig
 from gan_env.knobs import KNOBS
 
+TEACHER = "teacher.json"
+"""File of a run folder that keeps the schedule."""
 SEARCH = 0.5
 """GAN updates of the search for each of training."""
 
@@ -29,12 +32,13 @@ def teach(
     console: Console,
     progress: bool,
     check: Callable[[], None],
+    folder: RunFolder,
     found: Found | None = None,
-) -> Found:
-    """Search a schedule by half as many GAN updates as ``total_timesteps`` take, let the policy begin as it, return it.
+) -> None:
+    """Search a schedule by half as many GAN updates as ``total_timesteps`` take, and let the policy begin as it.
 
     The search runs in ``workers`` processes; ``check`` is called after every step of it. Nothing is searched where
-    something was ``found`` before.
+    something was ``found`` before. ``folder`` keeps the schedule as :data:`TEACHER` before it is taught.
     """
     config = training.evaluator.config
     problem = {
@@ -60,13 +64,23 @@ def teach(
 
         if found is None:
             found = find_schedule(dataclasses.replace(context, on_step=on_step), budget, config.knobs)
+        folder.write_json(TEACHER, vars(found) | {"plan": vars(found.plan)})
         values = found.values
         training.imitate(lambda config: schedule(config, values), on_step)
     told = (f"{name} {one:.3g}" if isinstance(one, float) else str(one) for name, one in values.items())
     console.print(
         f"begins as a schedule: {', '.join(told)} (validation IQM {found.curve[-1][1]:.3g} when found)", highlight=False
     )
-    return found
+
+
+def known_teacher(folder: RunFolder, given: Path | None, config: EnvConfig) -> Found | None:
+    """The schedule that ``folder`` keeps from an earlier beginning of its run, or else the ``given`` one.
+
+    Raises ``ValueError``, in one line, for a file that holds none.
+    """
+    kept = folder.path / TEACHER
+    source = kept if kept.exists() else given
+    return None if source is None else read_teacher(source, config)
 
 
 def read_teacher(path: Path, config: EnvConfig) -> Found:

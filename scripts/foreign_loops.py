@@ -18,7 +18,7 @@ import json
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +29,7 @@ from rich.table import Table
 
 from agents.balancer import Balancer
 from agents.cli import fail_in_one_line
+from agents.policies.policy import Policy
 from agents.rescue import ALLOWED, ENOUGH, HARMFUL, Rescue, judge_start
 from agents.run_folder import provenance
 from agents.side_by_side import side_by_side
@@ -55,7 +56,7 @@ class Run(NamedTuple):
     policy: str | None
     updates: int | None
     fingerprint: str
-    """Of the loop's file and the policy's content: a run of a changed one is another run."""
+    """Of the loop's file and of what the policy decides by: a run of a changed one is another run."""
 
 
 @dataclass(frozen=True)
@@ -123,8 +124,7 @@ class Study:
         """Raises ``ValueError`` for a policy or a record that cannot be read."""
         self.options = options
         self.findings: dict[str, list[Any]] = {"rows": [], "verdicts": [], "warnings": []}
-        policy = None if options.policy is None else Balancer.load(options.policy).policy
-        content = "" if policy is None else digest_tensors(policy.network.state_dict(), repr(policy.spec))
+        content = "" if options.policy is None else digest(Balancer.load(options.policy).policy)
         files = {loop: (FOLDER / f"{loop}.py").read_bytes() for loop in options.loops}
         self._fingerprints = {
             (loop, name): hashlib.sha256(file + extra.encode()).hexdigest()[:16]
@@ -155,6 +155,11 @@ class Study:
             "options": asdict(self.options) | {"json": str(self.options.json)},
         }
         write_atomically(self.options.json, (json.dumps(record | self._provenance, indent=1) + "\n").encode())
+
+
+def digest(policy: Policy) -> str:
+    """Of what a policy decides by; its training's record may change."""
+    return digest_tensors(policy.network.state_dict(), repr(replace(policy.spec, training={})))
 
 
 def read_finals(path: Path) -> dict[Run, float]:

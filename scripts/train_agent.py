@@ -37,7 +37,7 @@ from agents.run_folder import RunFolder, provenance
 from agents.sb3 import check_action_type
 from agents.seen_features import SeenFeatures
 from agents.statistics import Summary, summarise
-from agents.teaching import read_teacher, teach
+from agents.teaching import known_teacher, teach
 from agents.training import PolicyTraining
 from gan_backbones.threads import available_cores
 from gan_env import ActionCodec, EnvConfig, GanInstance, get_suite
@@ -138,13 +138,13 @@ def train(options: Options, shards: Shards = PROCESSES) -> None:
     check_action_type(options.algo, config.action_type)
     if options.teacher is not None and not ALGORITHMS[options.algo].taught:
         raise ValueError(f"--teacher: {options.algo} has no teacher")
-    teacher = options.teacher and read_teacher(options.teacher, config)
     algorithm_options = dict(preset.algorithm) | parse_overrides(options.algo_options, "--algo-options")
 
     name = f"{options.suite}-{options.algo}-{options.seed}-{datetime.now():%Y%m%d-%H%M%S}"
     folder = folder_of(options, Path("runs") / name, console)
     if folder is None:
         return
+    teacher = known_teacher(folder, options.teacher, config)
     if options.resume is not None:
         config = dataclasses.replace(config, workers=workers_of(folder))  # whatever this machine or cluster has now
     elif config.workers is None:
@@ -196,12 +196,10 @@ def learn_and_grade(
     started = time.monotonic()
     total_timesteps, validations = (checkpoints.settings[name] for name in ("timesteps", "validations"))
     if ALGORITHMS[options.algo].taught and saved is None:
-        # The search stays on this machine, whatever a cluster has; broken off, it begins anew and gives the same.
+        # The search stays on this machine, whatever a cluster has; broken off, it begins anew and finds the same.
         workers = training.evaluator.config.workers if options.cluster is None else available_cores()
-        found = teach(
-            training, total_timesteps, options.seed, workers, console, options.progress, interruption.check, teacher
-        )
-        folder.write_json("teacher.json", vars(found) | {"plan": vars(found.plan)})
+        progress, check = options.progress, interruption.check
+        teach(training, total_timesteps, options.seed, workers, console, progress, check, folder, teacher)
     writer = SummaryWriter(str(folder.path))
     seen = SeenFeatures(training.evaluator.config.observer(), training.env.num_envs, training.kinds)
     trials = training.learn(

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from agents.presets import ALGORITHMS, get_preset
+from agents.training import PolicyTraining
 from tests.agents.clusters import FakeCluster, FakeHosts
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "train_agent.py"
@@ -63,7 +64,9 @@ def test_every_algorithm_learns_by_the_same_command(name, tiny_suite, run_script
     assert policy.action_space.contains(policy.predict(policy.observation_space.sample())[0])
 
 
-def test_a_teacher_of_another_run_is_not_searched_again(tiny_suite, run_script, capsys, tmp_path: Path) -> None:
+def test_a_teacher_of_another_run_is_not_searched_again(
+    tiny_suite, run_script, capsys, monkeypatch, tmp_path: Path
+) -> None:
     arguments = ["--suite", tiny_suite, "--num-envs", "2", "--total-timesteps", "60", "--algo-options", "n_steps=8"]
     assert run_script("train_agent", "--algo", "student_ppo", *arguments, "--run-dir", "first") == 0
     found = (tmp_path / "first" / "teacher.json").read_bytes()
@@ -73,6 +76,13 @@ def test_a_teacher_of_another_run_is_not_searched_again(tiny_suite, run_script, 
     first, second = ((tmp_path / name / "evaluation.json").read_text() for name in ("first", "second"))
     one, other = (json.loads(text)["methods"]["student_ppo"]["final"] for text in (first, second))
     assert one == other, "the training is that which follows a search"
+    with monkeypatch.context() as patch:
+        patch.setattr(PolicyTraining, "imitate", lambda *given: (os.kill(os.getpid(), signal.SIGTERM), given[2](0)))
+        assert run_script("train_agent", "--algo", "student_ppo", *arguments, *given, "--run-dir", "third") == 143
+    (tmp_path / "first").rename(tmp_path / "gone")
+    assert run_script("train_agent", "--resume", "third") == 0, "it has a teacher of its own"
+    assert (tmp_path / "third" / "evaluation.json").read_text() == second
+    (tmp_path / "gone").rename(tmp_path / "first")
     content = json.loads(found)
     capsys.readouterr()
     for change in ({"curve": []}, {"values": content["values"] | {"lr_g": 5.0}}, {"plan": 3}, {"updates": None}):
