@@ -144,6 +144,7 @@ class Balancer:
         self._memory: Any = None
         self.updates = self._made = 0
         self.holding = False
+        self._told: set[str] = set()
         self._observer.reset([0], before_training(*self._known()))
         self._decide()
         self._watch()
@@ -267,12 +268,12 @@ class Balancer:
         self._notice(self._observer.raw(seen)[0].tolist(), bool(failed))
 
     def _notice(self, values: list[float], failed: bool) -> None:
-        """Hold the knobs while a feature lies outside the range of training; say so when that begins."""
-        strange = ["a logit, loss or weight is not finite"] if failed else self.policy.spec.strange(values)
-        if strange and not self.holding:
-            more = f" and {len(strange) - 1} more" if len(strange) > 1 else ""
-            message = f"update {self.updates}: {strange[0]}{more}; the balancer holds its knobs still"
-            warnings.warn(message, stacklevel=4)
+        """Hold the knobs while a feature lies outside the range of training; say so the first time for each."""
+        strange = {"": "a logit, loss or weight is not finite"} if failed else self.policy.spec.strange(values)
+        if new := [told for name, told in strange.items() if name not in self._told]:
+            more = f" and {len(new) - 1} more" if len(new) > 1 else ""
+            warnings.warn(f"update {self.updates}: {new[0]}{more}; the balancer holds its knobs still", stacklevel=4)
+        self._told |= strange.keys()
         self.holding = bool(strange)
 
     def _decide(self) -> None:

@@ -69,18 +69,18 @@ class PolicySpec:
     def codec(self) -> ActionCodec:
         return ActionCodec(self.action_type, self.knobs, self.moves)
 
-    def strange(self, values: Sequence[float]) -> list[str]:
-        """Those of the features' ``values``, before clipping, that lie outside the range of training, in words.
+    def strange(self, values: Sequence[float]) -> dict[str, str]:
+        """Features whose ``values``, before clipping, lie outside the range of training, and that in words.
 
         Beyond its bounds a feature looks to the policy as at them, and counts as if it were there. What does not come
         from the GAN counts nowhere: a knob that is held where it is strange would never come back.
         """
-        found = []
+        found = {}
         for feature, value in zip(feature_table(self.knobs, self.groups), values, strict=True):
             low, high = self.seen[feature.name]
             seen = low - 1e-6 <= min(max(value, feature.low), feature.high) <= high + 1e-6  # false for NaN, too
             if feature.measured and not seen:
-                found.append(f"{feature.name} is {value:.3g} (in training {low:.3g} to {high:.3g})")
+                found[feature.name] = f"{feature.name} is {value:.3g} (in training {low:.3g} to {high:.3g})"
         return found
 
     def tables(self) -> dict[str, Any]:

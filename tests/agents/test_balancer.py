@@ -187,7 +187,7 @@ def test_beyond_its_bounds_a_feature_is_as_strange_as_at_them():
 
 def test_strange_features_are_told_in_one_line_and_hold_the_knobs():
     loop = Loop()
-    balancer = Balancer(seen_in_training((-1.0, 1.0))).attach(*loop.optimizers, total_updates=10)
+    balancer = Balancer(seen_in_training((-1.0, 1.0))).attach(*loop.optimizers, total_updates=20, decisions=10)
     run(balancer, loop, 2)
     before = balancer.knobs
     with pytest.warns(UserWarning, match=r"^update 4: real_logit is 20 \(in training -1 to 1\); .* holds") as told:
@@ -196,6 +196,12 @@ def test_strange_features_are_told_in_one_line_and_hold_the_knobs():
     assert Path(told[0].filename) == Path(__file__), "it points at the caller's line"
     run(balancer, loop, 2)
     assert not balancer.holding
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tell(balancer, 0.0, 0.0, torch.full((4,), 100.0), torch.zeros(4), times=2)
+    assert balancer.holding, "it is told once"
+    with pytest.warns(UserWarning, match=r"^update 12: a .* not finite; the balancer holds"):
+        tell(balancer, math.nan, 0.0, torch.full((4,), 100.0), torch.zeros(4), times=2)
 
 
 def test_what_does_not_come_from_the_gan_is_never_strange():
