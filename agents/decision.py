@@ -10,8 +10,12 @@
 *Free* (everybody may set the rates at the first step): it is not worse than ``best_static`` within the interval of the
 paired difference of scores; and on at least one suite it is better, with the whole interval above 0.
 
+*Transfer* (a method that was prepared on another suite): it keeps at least :data:`KEPT` of the score that the same
+method has when it is prepared on the suite that is tested. Such a method answers another question than the others: it
+is not judged by the claims above, and no rival in them.
+
 The best learned policy is chosen by validation alone (:func:`choose_policy`). ``oracle`` is no rival: it knows how
-each test instance ends under 32 pairs of rates and takes the best; it defines the score 1. Where 1 to 3 compare
+each test instance ends under 32 pairs of rates and takes the best; it defines the score 1. Where claims compare
 estimates, the estimate decides; its interval is told.
 """
 
@@ -31,6 +35,7 @@ NOOP, ORACLE, BEST_STATIC = "noop", "oracle", "best_static"
 IMPROVEMENT = 0.75
 EVEN = 0.5
 SCORE = 0.8
+KEPT = 0.8
 
 Outcome = Literal["met", "not met", "undecided"]
 
@@ -99,6 +104,14 @@ def judge_across(duels_by_suite: Mapping[str, Mapping[str, Duel]]) -> Verdict:
         return Verdict(claim, "undecided", f"No suite has a free table with a learned policy and {BEST_STATIC}.")
     told = "; ".join(f"{suite} {_signed(difference)}" for suite, difference in known.items())
     return Verdict(claim, "not met", f"No interval lies above 0: {told}.")
+
+
+def judge_transfer(policy: str, home: str, kept: Estimate | None) -> Verdict:
+    """A method that was prepared elsewhere; ``kept`` is its score over that of ``home``."""
+    claim = f"{policy} keeps at least {KEPT:.0%} of the score of {home}"
+    if kept is None:
+        return Verdict(claim, "undecided", f"There is no score above 0 of {home} in this table.")
+    return Verdict(claim, "met" if kept.value >= KEPT else "not met", f"It keeps {_interval(kept)} of it.")
 
 
 def _improves(claim: str, policy: str, duels: Mapping[str, Duel]) -> Verdict:

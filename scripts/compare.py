@@ -41,11 +41,12 @@ from agents.comparison import (
     store_cell,
     write_results,
 )
-from agents.methods import METHODS, TABLES, Context, default_budget, find_method, split_names
+from agents.methods import METHODS, TABLES, Context, default_budget, find_method
 from agents.processes import OnStep, run_jobs
 from agents.resuming import parse_options
 from agents.retries import run_tasks
 from agents.run_folder import RunFolder, hold, provenance
+from agents.variants import split_names
 from gan_backbones.files import read_json
 from gan_backbones.threads import available_cores
 from gan_env import get_suite
@@ -77,7 +78,8 @@ class Options:
     table: str = "rescue"
     """rescue, free, or both with a comma."""
     methods: str = "noop,random,oracle,cosine,best_static,best_schedule,ada,gap_aware,apfl,pbt,dqn,ppo,taught_ppo"
-    """Methods with commas, --list names all; a learned one with another environment is NAME[OPTION=VALUE;...]."""
+    """Methods with commas, --list names all; a learned one with another environment, or prepared on another suite, is
+    NAME[OPTION=VALUE;...]."""
     seeds: int = 10
     """Cells of each method that depends on its seed: seeds 0 to this one less 1."""
     budget: int | None = None
@@ -134,7 +136,8 @@ def compare(options: Options) -> None:
 
     with connected(options.cluster) as cluster, run_folder(run, dataclasses.replace(options, budget=budget), console):
         clear_unfinished(run)
-        prepare_data(context, console)
+        for suite in dict.fromkeys([options.suite, *(method.suite for method in chosen.values() if method.suite)]):
+            prepare_data(dataclasses.replace(context, suite=suite), console)
         cells = missing_cells(run, tables, methods, range(options.seeds))
         expected = {cell: chosen[cell.method].expected_updates(context_of(cell, context)) for cell in cells}
         tasks = None if cluster is None else cluster.tasks(functools.partial(cell_files, context))

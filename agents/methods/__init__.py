@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -18,13 +17,16 @@ from agents.methods.method import (
     Method,
     Prepared,
     default_budget,
+    elsewhere,
     updates_of,
 )
 from agents.methods.references import REFERENCES
 from agents.methods.rules import RULE_METHODS, TUNED, tuned_schedule
 from agents.population_based import PopulationBasedTraining
 from agents.presets import ALGORITHMS, Algorithm
-from gan_env import EnvConfig
+from agents.variants import SUITE, split_variant
+from gan_env import EnvConfig, get_suite
+from gan_env.knobs import RATE_KNOBS
 
 __all__ = [
     "FREE",
@@ -36,7 +38,6 @@ __all__ = [
     "Prepared",
     "default_budget",
     "find_method",
-    "split_names",
 ]
 
 MOST_MEMBERS = 16
@@ -84,31 +85,29 @@ def find_method(name: str) -> Method:
     """The method ``name``, or a variant, as ``ppo[reward=terminal]``.
 
     A variant of a learned method changes options of its environment, several being joined by ``;``; one of a schedule
-    that is searched for, ``knobs`` alone. Raises ``ValueError``, in one line, for an unknown name or option.
+    that is searched for, ``knobs`` alone. ``suite`` names another suite to prepare either of them on. Raises
+    ``ValueError``, in one line, for an unknown name or option.
     """
     if name in METHODS:
         return METHODS[name]
-    parts = re.fullmatch(r"(\w+)\[(.+)\]", name)
-    base = parts.group(1) if parts else name
+    base, options = split_variant(name)
     if base not in METHODS:
         raise ValueError(f"unknown method {base!r}; known: {', '.join(METHODS)}")
-    if parts is None or base not in (*_LEARNERS, *TUNED):
+    if base not in (*_LEARNERS, *TUNED):
         raise ValueError(f"method {base!r} has no variants; these do: {', '.join((*_LEARNERS, *TUNED))}")
-    changes = parse_overrides(parts.group(2).split(";"), f"variant {name!r}")
+    changes = parse_overrides(options, f"variant {name!r}")
     variable = ("knobs",) if base in TUNED else VARIABLE
-    unknown = sorted(set(changes) - set(variable))
+    unknown = sorted(set(changes) - {*variable, SUITE})
     if unknown:
-        raise ValueError(f"variant {name!r}: unknown option {unknown[0]!r}; known: {', '.join(variable)}")
+        raise ValueError(f"variant {name!r}: unknown option {unknown[0]!r}; known: {', '.join((*variable, SUITE))}")
+    suite = changes.pop(SUITE, None)
+    if suite is not None:
+        if not isinstance(suite, str):
+            raise ValueError(f"variant {name!r}: suite must be a name, not {suite!r}")
+        get_suite(suite)
     if base in TUNED:
-        return tuned_schedule(base, EnvConfig(suite="ring", **changes).knobs)
-    algorithm, own, text = _LEARNERS[base]
-    return learned_method(algorithm, f"{text}; {parts.group(2)}", own | changes)
-
-
-def split_names(text: str) -> list[str]:
-    """Names joined by commas, those within brackets left alone; each once. Raises ``ValueError`` for a repeated one."""
-    names = [name.strip() for name in re.split(r",(?![^\[]*\])", text)]
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated or "" in names:
-        raise ValueError(f"{text!r} names {repeated[0]!r} twice" if repeated else f"{text!r} has an empty name")
-    return names
+        method = tuned_schedule(base, EnvConfig(suite="ring", **{"knobs": RATE_KNOBS} | changes).knobs)
+    else:
+        algorithm, own, text = _LEARNERS[base]
+        method = learned_method(algorithm, f"{text}; {';'.join(options)}", own | changes)
+    return method if suite is None else elsewhere(method, suite)

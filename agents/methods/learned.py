@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agents.checkpoint import Checkpoints, naming
-from agents.methods.method import FREE, SEED_STRIDE, Context, Method, Prepared, playing, started, updates_of
+from agents.methods.method import FREE, SEED_STRIDE, Context, Method, Playing, Prepared, started, updates_of
 from agents.methods.rules import Start, find_schedule, find_start, open_loop_config, schedule
 from agents.presets import ALGORITHMS, Preset, get_preset
 from agents.sb3 import check_action_type
@@ -68,7 +68,7 @@ def learned_method(algorithm: str, description: str, changes: Mapping[str, Any] 
         chosen = min(trials, key=lambda trial: trial.iqm)
         return Prepared(
             config,
-            playing(config, training.model, start.rates),
+            Playing(config, training.model, start.rates),
             start.updates + training.updates,
             {"timesteps": steps, "chosen_at": chosen.timesteps}
             | start.notes

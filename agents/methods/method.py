@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from agents.evaluation import EpisodeRecord, Evaluator, OnEnd, OnStep, with_rates
-from agents.kinds import KINDS
+from agents.kinds import ELSEWHERE, KINDS
 from agents.predictors import Predictor
 from gan_env import EnvConfig, GanInstance
 from gan_env.instances import Suite, get_suite
@@ -132,6 +133,8 @@ class Method:
     """False where every seed gives the same, so that one cell stands for all."""
     plays: int = 1
     """How many times it plays every test instance."""
+    suite: str | None = None
+    """Where it is prepared, if not on the suite that it is tested on."""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -142,24 +145,41 @@ class Method:
         return self.tuned * context.budget + self.plays * updates_of(context.test)
 
 
+def elsewhere(method: Method, suite: str) -> Method:
+    """``method``, prepared on ``suite`` and played, as it is then, on the test instances of the cell's own."""
+
+    def prepare(context: Context) -> Prepared:
+        prepared = method.prepare(dataclasses.replace(context, suite=suite))
+        if not isinstance(prepared.play, Playing):
+            raise TypeError("only what plays by the evaluator can be taken to another suite")
+        config = dataclasses.replace(prepared.config, suite=context.suite)
+        return dataclasses.replace(prepared, config=config, play=dataclasses.replace(prepared.play, config=config))
+
+    description = f"{method.description}; prepared on {suite}"
+    return dataclasses.replace(method, kind=ELSEWHERE, description=description, prepare=prepare, suite=suite)
+
+
 def default_budget(suite: str) -> int:
     """That of points where a suite has nothing else."""
     points = all(task.resolution is None for task in get_suite(suite).all_tasks())
     return BUDGETS["points" if points else "images"]
 
 
-def playing(config: EnvConfig, predictor: Predictor, rates: tuple[float, float] | None = None) -> Play:
+@dataclass(frozen=True)
+class Playing:
     """The evaluator, from the instances' own starting rates or from ``rates``."""
 
-    def play(instances: Sequence[GanInstance], on_step: OnStep, on_end: OnEnd) -> list[EpisodeRecord]:
-        evaluator = Evaluator(config, min(ROWS, len(instances)))
-        chosen = started(instances, rates)
+    config: EnvConfig
+    predictor: Predictor
+    rates: tuple[float, float] | None = None
+
+    def __call__(self, instances: Sequence[GanInstance], on_step: OnStep, on_end: OnEnd) -> list[EpisodeRecord]:
+        evaluator = Evaluator(self.config, min(ROWS, len(instances)))
+        chosen = started(instances, self.rates)
         try:
-            return evaluator.evaluate(predictor, chosen, on_step, on_end=on_end)
+            return evaluator.evaluate(self.predictor, chosen, on_step, on_end=on_end)
         finally:
             evaluator.close()
-
-    return play
 
 
 def started(instances: Sequence[GanInstance], rates: tuple[float, float] | None) -> list[GanInstance]:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from agents.evaluation import EpisodeRecord, Evaluator, OnEnd, OnStep, finals, with_rates
-from agents.methods.method import ROWS, Context, Method, Prepared, playing
+from agents.methods.method import ROWS, Context, Method, Playing, Prepared
 from agents.predictors import NoopPredictor, RandomPredictor
 from gan_env import GanInstance
 from gan_env.spaces import action_space
@@ -26,12 +26,12 @@ def static_settings(ranges: Sequence[tuple[float, float]]) -> list[tuple[float, 
 
 def _noop(context: Context) -> Prepared:
     config = context.config()
-    return Prepared(config, playing(config, NoopPredictor(config.codec())))
+    return Prepared(config, Playing(config, NoopPredictor(config.codec())))
 
 
 def _random(context: Context) -> Prepared:
     config = context.config()
-    return Prepared(config, playing(config, RandomPredictor(action_space(config.codec()), context.seed)))
+    return Prepared(config, Playing(config, RandomPredictor(action_space(config.codec()), context.seed)))
 
 
 def _oracle(context: Context) -> Prepared:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from agents.methods.method import FREE, PAIR_SHARE, Context, Method, Play, Prepared, playing
+from agents.methods.method import FREE, PAIR_SHARE, Context, Method, Play, Playing, Prepared
 from agents.methods.search import Found, Space, search
 from agents.rules import RULES, Gain, Rule
 from agents.schedules import SHAPES, Schedule
@@ -59,7 +59,7 @@ def tuned_schedule(name: str, knobs: tuple[str, ...] = RATE_KNOBS) -> Method:
 
 def playing_schedule(context: Context, config: EnvConfig, schedule: Schedule) -> Play:
     """Play it; in the free table from its own first rates."""
-    return playing(config, schedule, schedule.first_rates if context.table == FREE else None)
+    return Playing(config, schedule, schedule.first_rates if context.table == FREE else None)
 
 
 def tuned_rule(rule: Rule) -> Method:
@@ -72,7 +72,7 @@ def tuned_rule(rule: Rule) -> Method:
         found = search(context, left, config, rule.gains, lambda values: rule.build(config, **values), start.rates)
         return Prepared(
             config,
-            playing(config, rule.build(config, **found.values), start.rates),
+            Playing(config, rule.build(config, **found.values), start.rates),
             start.updates + found.updates,
             found.notes | start.notes,
             tuple((start.updates + updates, iqm) for updates, iqm in found.curve),

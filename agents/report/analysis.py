@@ -8,12 +8,22 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.decision import NOOP, ORACLE, Verdict, choose_policy, judge_across, judge_free, judge_rescue
-from agents.kinds import LEARNED
+from agents.decision import (
+    NOOP,
+    ORACLE,
+    Verdict,
+    choose_policy,
+    judge_across,
+    judge_free,
+    judge_rescue,
+    judge_transfer,
+)
+from agents.kinds import ELSEWHERE, LEARNED
 from agents.report.folder import Table
 from agents.statistics.reliable import performance_profile
 from agents.statistics.scores import Scale
 from agents.statistics.standings import Contest, Duel, Standing
+from agents.variants import at_home
 
 Floats = NDArray[np.float64]
 
@@ -57,11 +67,14 @@ def analyse(table: Table) -> Analysis:
     learned = [method.name for method in table.of_kind(LEARNED)]
     policy = choose_policy({name: [run.curve for run in table.methods[name].runs] for name in learned})
     standings, duels = contest.standings(), contest.duels(policy) if policy else {}
+    taken = [method.name for method in table.of_kind(ELSEWHERE)]
+    rivals = {name: duel for name, duel in duels.items() if name not in taken}
     verdicts: list[Verdict] = []
     if policy and table.name == "rescue":
-        verdicts = judge_rescue(policy, standings, duels, learned)
+        verdicts = judge_rescue(policy, standings, rivals, learned)
     elif policy and table.name == "free":
-        verdicts = judge_free(policy, duels)
+        verdicts = judge_free(policy, rivals)
+    verdicts += [judge_transfer(name, at_home(name), contest.kept(name, at_home(name))) for name in taken]
     return Analysis(
         table=table,
         scale=scale,

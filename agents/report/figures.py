@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from agents.decision import NOOP, ORACLE
-from agents.kinds import KINDS, LEARNED
+from agents.kinds import ELSEWHERE, KINDS, LEARNED
 from agents.page import Chart, Markup, figure, image, join, legend, panels, tag
 from agents.page.charts import COMPACT, SERIES, Axis, around
 from agents.report.analysis import THRESHOLDS, Analysis
@@ -53,9 +53,10 @@ def profiles(analysis: Analysis) -> Markup | None:
 def learning_curves(analysis: Analysis) -> Markup | None:
     """A panel for each method that was trained or tuned: its runs, their median, and the medians of the others.
 
-    None without curves.
+    What was prepared elsewhere has other validation instances, and no panel. None without curves.
     """
-    learned_first = sorted(analysis.table.methods.values(), key=lambda method: method.kind != LEARNED)
+    here = [method for method in analysis.table.methods.values() if method.kind != ELSEWHERE]
+    learned_first = sorted(here, key=lambda method: method.kind != LEARNED)
     methods = {method.name: [run.curve for run in method.runs if run.curve] for method in learned_first}
     methods = {name: curves for name, curves in methods.items() if curves}
     if not methods:

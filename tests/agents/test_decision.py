@@ -2,7 +2,7 @@
 
 import pytest
 
-from agents.decision import choose_policy, judge_across, judge_free, judge_rescue
+from agents.decision import choose_policy, judge_across, judge_free, judge_rescue, judge_transfer
 from agents.statistics.crossed import Estimate
 from agents.statistics.standings import Duel, Standing
 
@@ -92,6 +92,13 @@ def test_one_suite_must_be_better():
     verdict = judge_across({"ring": even, "faces": better})
     assert verdict.outcome == "met" and "faces" in verdict.finding and "ring" not in verdict.finding
     assert judge_across({"ring": even}).outcome == "not met"
+
+
+@pytest.mark.parametrize(("share", "outcome"), [(0.8, "met"), (1.1, "met"), (0.79, "not met")])
+def test_what_was_prepared_elsewhere_must_keep_most_of_the_score(share, outcome):
+    verdict = judge_transfer("ppo[suite=faces]", "ppo", Estimate(share, 0.5, 1.2))
+    assert verdict.outcome == outcome and f"{share:.2f} [0.50, 1.20]" in verdict.finding
+    assert judge_transfer("ppo[suite=faces]", "ppo", None).outcome == "undecided"
 
 
 def test_the_policy_is_chosen_by_the_best_point_of_each_run():

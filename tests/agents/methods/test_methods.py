@@ -8,12 +8,13 @@ import pytest
 
 from agents import presets
 from agents.evaluation import Evaluator, finals, with_rates
-from agents.kinds import KINDS
-from agents.methods import FREE, METHODS, RESCUE, TABLES, default_budget, find_method, split_names
+from agents.kinds import ELSEWHERE, KINDS
+from agents.methods import FREE, METHODS, RESCUE, TABLES, default_budget, find_method
 from agents.methods.learned import START_FACTOR
 from agents.methods.references import SETTINGS, static_settings
 from agents.predictors import NoopPredictor
 from agents.presets import ALGORITHMS
+from gan_env import SUITES, Suite, instances
 from gan_env.knobs import DEFAULT_MOVES, KNOBS
 
 BRIEF = {"learning_starts": 4, "batch_size": 8, "gradient_steps": 1, "n_steps": 2, "n_epochs": 1}
@@ -133,8 +134,38 @@ def test_a_variant_with_more_knobs_searches_for_their_values(name, context, brie
         np.testing.assert_allclose(at_the_end, np.clip(wanted, -1 - 3 * np.log10(5), -1 + 3 * np.log10(5)), atol=1e-6)
 
 
+@pytest.fixture
+def tiny_images(tiny_suite, monkeypatch):
+    """Name of a suite like the tiny one, but of images."""
+    task = dataclasses.replace(SUITES["faces"].tasks[0], updates_per_step=1, decisions=2, grade_samples=64)
+    suite = Suite("tiny-images", "for tests", (task,), held_out={"validation": 2, "test": 3})
+    monkeypatch.setitem(instances._SUITES, suite.name, suite)
+    return suite.name
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("name", ["best_static", "student_ppo"])
+def test_what_is_prepared_elsewhere_is_played_here(name, context, tiny_images, brief, monkeypatch):
+    prepared_on = []
+    evaluate = Evaluator.evaluate
+
+    def watched(self, predictor, instances, *rest, **more):
+        prepared_on.extend(one.data for one in instances)
+        return evaluate(self, predictor, instances, *rest, **more)
+
+    monkeypatch.setattr(Evaluator, "evaluate", watched)
+    method, prepared, records, *_ = played(f"{name}[suite={tiny_images}]", context(budget=800))
+    assert method.kind == ELSEWHERE and method.suite == tiny_images and tiny_images in method.description
+    here = context()
+    assert prepared.config.suite == here.suite and [record.instance for record in records] == list(here.test)
+    assert prepared_on[-3:] == ["ring"] * 3 and set(prepared_on[:-3]) == {"faces"}
+    # The same as what that suite's own cell prepares.
+    _, own, *_ = played(name, context(suite=tiny_images, budget=800))
+    assert (own.notes, own.updates, own.curve) == (prepared.notes, prepared.updates, prepared.curve)
+
+
 def test_the_registry_is_complete():
-    assert set(ALGORITHMS) < set(METHODS) and {method.kind for method in METHODS.values()} == set(KINDS)
+    assert set(ALGORITHMS) < set(METHODS) and {method.kind for method in METHODS.values()} == set(KINDS) - {ELSEWHERE}
     assert {"noop", "random", "oracle", "constant", "ttur", "linear", "cosine", "r3gan", "fsco", "pbt"} < set(METHODS)
     assert {"best_static", "best_schedule", "ada", "gap_aware", "loss_ratio", "update_ratio", "apfl"} < set(METHODS)
     assert default_budget("ring") > 0 and default_budget("mixed") == default_budget("faces")
@@ -146,11 +177,14 @@ def test_the_registry_is_complete():
         ("ppp", "unknown method 'ppp'; known: noop, random"),
         ("ppp[reward=terminal]", "unknown method 'ppp'"),
         ("noop[reward=terminal]", "method 'noop' has no variants; these do: dqn, ppo, .*best_static, best_schedule"),
-        ("best_static[reward=terminal]", "unknown option 'reward'; known: knobs"),
+        ("best_static[reward=terminal]", "unknown option 'reward'; known: knobs, suite"),
         ("best_schedule[knobs=lr_g]", "lr_d is missing"),
         ("ppo[reward=gold]", "unknown reward 'gold'"),
         ("ppo[colour=3]", "unknown option 'colour'; known: action_type"),
         ("ppo[reward]", "takes NAME=VALUE"),
+        ("ppo[suite=rings]", "unknown suite 'rings'"),
+        ("best_static[suite=3]", "suite must be a name, not 3"),
+        ("pbt[suite=ring]", "method 'pbt' has no variants"),
         ("dqn[action_type=continuous]", "'dqn' needs action type discrete"),
     ],
 )
@@ -175,14 +209,3 @@ def test_a_budget_that_does_not_pay_for_learning_is_told_before_a_teacher_is_sou
     with pytest.raises(ValueError, match=r"a budget of .* GAN updates is too small"):
         find_method(name).prepare(context(budget=100, on_step=spent.append))
     assert not spent
-
-
-def test_names_are_split_outside_of_brackets():
-    assert split_names("noop, dqn[knobs=lr_g,lr_d,fm_weight;reward=terminal],ppo") == [
-        "noop",
-        "dqn[knobs=lr_g,lr_d,fm_weight;reward=terminal]",
-        "ppo",
-    ]
-    for bad, message in (("a,b,a", "'a' twice"), ("a,,b", "an empty name")):
-        with pytest.raises(ValueError, match=message):
-            split_names(bad)

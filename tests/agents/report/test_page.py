@@ -125,6 +125,21 @@ def test_what_lacks_its_methods_is_left_out(tmp_path, methods, absent, present):
     assert present in headings and f">{absent}<" not in rendered(folder)
 
 
+def test_what_was_prepared_elsewhere_is_judged_by_what_it_keeps(tmp_path, monkeypatch):
+    away = "ppo[suite=faces]"
+    monkeypatch.setitem(KINDS, away, "prepared elsewhere")
+    better = {away: grades("ppo", 1) / 2}  # by far the best, and its validation grades would be, too
+    folder = write_comparison(tmp_path / "run", methods=("noop", "oracle", "ppo", away), finals=better)
+    (rescue, free) = (analyse(table) for table in read_comparison([folder]).tables)
+    assert rescue.policy == free.policy == "ppo" and away in rescue.duels
+    *others, last = rescue.verdicts
+    assert last.claim == f"{away} keeps at least 80% of the score of ppo" and last.outcome == "met"
+    assert not any(away in verdict.finding for verdict in others)
+    page = read(rendered(folder))
+    assert last.claim in page.text and "Prepared elsewhere" in page.text
+    assert f"Learning curve of {away}" not in page.text
+
+
 def test_a_table_of_another_name_has_no_verdict(tmp_path):
     folder = write_comparison(tmp_path / "run", methods=("noop", "oracle", "ppo"), tables=("transfer",))
     assert "The rule says nothing of this table" in read(rendered(folder)).text

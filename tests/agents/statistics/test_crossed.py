@@ -211,6 +211,16 @@ def test_an_improvement_on_every_instance_need_not_be_one_on_all_of_them_togethe
     assert pooled < 0.6
 
 
+def test_the_share_of_a_score_that_is_kept():
+    grades = {"oracle": 0.01, "home": 0.1, "away": 0.1**0.7, "lost": 2.0}
+    finals = {name: np.full((2, 4), grade) for name, grade in grades.items()}
+    contest = Contest(finals, {}, Scale(0.0, math.log(0.01)))
+    kept = contest.kept("away", "home")
+    assert [kept.value, kept.low, kept.high] == pytest.approx([0.7] * 3)
+    assert contest.kept("home", "lost") is contest.kept("home", "absent") is None
+    assert Contest(finals, {}, None).kept("away", "home") is None
+
+
 def test_standings_by_hand():
     finals = {"noop": np.ones((1, 4)), "x": np.exp([[-1.0, -1.0, -1.0, -1.0], [-1.0, -1.0, -1.0, 1.0]])}
     failed = {"noop": np.zeros((1, 4), bool), "x": finals["x"] > 1}
