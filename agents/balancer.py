@@ -268,12 +268,13 @@ class Balancer:
         self._notice(self._observer.raw(seen)[0].tolist(), bool(failed))
 
     def _notice(self, values: list[float], failed: bool) -> None:
-        """Hold the knobs while a feature lies outside the range of training; say so the first time for each."""
+        """Hold the knobs while a feature lies outside the range of training; say so the first time for each, and
+        whenever something is not finite anew."""
         strange = {"": "a logit, loss or weight is not finite"} if failed else self.policy.spec.strange(values)
         if new := [told for name, told in strange.items() if name not in self._told]:
             more = f" and {len(new) - 1} more" if len(new) > 1 else ""
             warnings.warn(f"update {self.updates}: {new[0]}{more}; the balancer holds its knobs still", stacklevel=4)
-        self._told |= strange.keys()
+        self._told = (self._told | strange.keys()) - ({""} - strange.keys())
         self.holding = bool(strange)
 
     def _decide(self) -> None:

@@ -18,7 +18,7 @@ import json
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,13 +29,11 @@ from rich.table import Table
 
 from agents.balancer import Balancer
 from agents.cli import fail_in_one_line
-from agents.policies.policy import Policy
 from agents.rescue import ALLOWED, ENOUGH, HARMFUL, Rescue, judge_start
 from agents.run_folder import provenance
 from agents.side_by_side import side_by_side
 from agents.statistics.crossed import Estimate
 from gan_backbones.files import read_json, write_atomically
-from gan_backbones.tensor_file import digest_tensors
 
 FOLDER = Path(__file__).parents[1] / "examples" / "foreign_loops"
 LOOPS = ("moons_wgan_gp", "digits_lsgan", "patches_hinge")
@@ -124,7 +122,7 @@ class Study:
         """Raises ``ValueError`` for a policy or a record that cannot be read."""
         self.options = options
         self.findings: dict[str, list[Any]] = {"rows": [], "verdicts": [], "warnings": []}
-        content = "" if options.policy is None else digest(Balancer.load(options.policy).policy)
+        content = "" if options.policy is None else Balancer.load(options.policy).policy.digest
         files = {loop: (FOLDER / f"{loop}.py").read_bytes() for loop in options.loops}
         self._fingerprints = {
             (loop, name): hashlib.sha256(file + extra.encode()).hexdigest()[:16]
@@ -155,11 +153,6 @@ class Study:
             "options": asdict(self.options) | {"json": str(self.options.json)},
         }
         write_atomically(self.options.json, (json.dumps(record | self._provenance, indent=1) + "\n").encode())
-
-
-def digest(policy: Policy) -> str:
-    """Of what a policy decides by; its training's record may change."""
-    return digest_tensors(policy.network.state_dict(), repr(replace(policy.spec, training={})))
 
 
 def read_finals(path: Path) -> dict[Run, float]:

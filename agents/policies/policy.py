@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -119,8 +118,8 @@ class Policy:
 
     @property
     def digest(self) -> str:
-        """The checksum of its file."""
-        return digest_tensors(self.network.state_dict(), json.dumps(self._metadata(), sort_keys=True))
+        """Of what the policy decides by; the record of its training may change."""
+        return digest_tensors(self.network.state_dict(), repr(dataclasses.replace(self.spec, training={})))
 
     def save(self, path: Path) -> None:
         """Write the policy, atomically. Raises ``OSError`` when that fails."""

@@ -202,6 +202,9 @@ def test_strange_features_are_told_in_one_line_and_hold_the_knobs():
     assert balancer.holding, "it is told once"
     with pytest.warns(UserWarning, match=r"^update 12: a .* not finite; the balancer holds"):
         tell(balancer, math.nan, 0.0, torch.full((4,), 100.0), torch.zeros(4), times=2)
+    run(balancer, loop, 2)
+    with pytest.warns(UserWarning, match=r"^update 16: a .* not finite; the balancer holds"):
+        tell(balancer, math.nan, 0.0, torch.zeros(4), torch.zeros(4), times=2)
 
 
 def test_what_does_not_come_from_the_gan_is_never_strange():
