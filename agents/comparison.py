@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 import json
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,8 +74,20 @@ def run_cell(run: Path, cell: Cell, context: Context) -> None:
     that trains for long leaves checkpoints beside them, from which it goes on when the cell is run again. A mistake
     (``ValueError``) names the cell.
     """
-    try:
+    with _naming(cell):
         _run_cell(run, cell, context_of(cell, context))
+
+
+def check_cell(cell: Cell, context: Context) -> None:
+    """Raise ``ValueError``, as :func:`run_cell` would, where the budget does not pay for the cell."""
+    with _naming(cell):
+        find_method(cell.method).check(context_of(cell, context))
+
+
+@contextlib.contextmanager
+def _naming(cell: Cell) -> Iterator[None]:
+    try:
+        yield
     except ValueError as error:
         raise ValueError(f"cell {cell}: {error}") from error
 

@@ -34,6 +34,7 @@ from agents.cluster import connected
 from agents.comparison import (
     Cell,
     cell_files,
+    check_cell,
     clear_unfinished,
     context_of,
     missing_cells,
@@ -131,10 +132,15 @@ def compare(options: Options) -> None:
     context = Context(options.suite, tables[0], 0, budget, env)
     run = options.resume or options.run_dir or Path("runs") / f"compare-{options.suite}-{datetime.now():%Y%m%d-%H%M%S}"
 
+    options = dataclasses.replace(options, budget=budget)
+    require_same_problem(run, options)
+    for cell in missing_cells(run, tables, methods, range(options.seeds)):
+        check_cell(cell, context)
+
     def work(cell: Cell, on_step: OnStep) -> None:
         run_cell(run, cell, dataclasses.replace(context, on_step=on_step))
 
-    with connected(options.cluster) as cluster, run_folder(run, dataclasses.replace(options, budget=budget), console):
+    with connected(options.cluster) as cluster, run_folder(run, options, console):
         clear_unfinished(run)
         for suite in dict.fromkeys([options.suite, *(method.suite for method in chosen.values() if method.suite)]):
             prepare_data(dataclasses.replace(context, suite=suite), console)
@@ -202,21 +208,35 @@ def run_folder(run: Path, options: Options, console: Console) -> Iterator[None]:
 
     Raises ``ValueError`` where its cells were made with other options, or another process is writing there.
     """
-    given = json.loads(json.dumps(dataclasses.asdict(options), default=str))
+    given = as_json(options)
     record, here = run / "config.json", provenance("cpu")
     if not record.is_file():
         folder = RunFolder(run)
         folder.create()
         folder.write_json(record.name, here | {"options": given})
     with hold(run):
+        require_same_problem(run, options)
         config = read_config(record)
-        for name in FIXED:
-            if (begun := config["options"].get(name)) != given[name]:
-                raise ValueError(f"{run} was begun with --{name} {begun}, not {given[name]}; name another --run-dir")
         if config != here | {"options": given}:
             again = here | {"options": given}
             RunFolder.existing(run).note_continuation(again, lambda text: console.print(text, style="yellow"))
         yield
+
+
+def require_same_problem(run: Path, options: Options) -> None:
+    """Raise ``ValueError`` where ``run`` was begun with another suite, budget or problem."""
+    record, given = run / "config.json", as_json(options)
+    if record.is_file():
+        config = read_config(record)
+        for name in FIXED:
+            if (begun := config["options"].get(name)) != given[name]:
+                raise ValueError(f"{run} was begun with --{name} {begun}, not {given[name]}; name another --run-dir")
+
+
+def as_json(options: Options) -> dict[str, Any]:
+    """The options as they stand in a record."""
+    content: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(options), default=str))
+    return content
 
 
 def read_config(path: Path) -> dict[str, Any]:

@@ -44,15 +44,20 @@ MOST_MEMBERS = 16
 """Members of population-based training, whatever the budget."""
 
 
-def _population_based(context: Context) -> Prepared:
-    """As many members for every test instance as the budget pays."""
+def _members(context: Context) -> int:
+    """As many for every test instance as the budget pays; all but one are charged."""
     once = updates_of(context.test)
     members = min(MOST_MEMBERS, 1 + context.budget // once)
     if members < 2:
         raise ValueError(f"a budget of {context.budget} GAN updates is too small for pbt: it needs at least {once}")
+    return members
+
+
+def _population_based(context: Context) -> Prepared:
+    members = _members(context)
     config = context.config(action_type="continuous")
     population = PopulationBasedTraining(config, members, context.seed, rows=ROWS, own_start=context.table == FREE)
-    return Prepared(config, population.play, (members - 1) * once, {"members": members})
+    return Prepared(config, population.play, (members - 1) * updates_of(context.test), {"members": members})
 
 
 def _describe(algorithm: Algorithm) -> str:
@@ -74,6 +79,7 @@ METHODS: Mapping[str, Method] = MappingProxyType(
             "population-based training of every test instance, ranked by the quality proxy",
             _population_based,
             tuned=True,
+            check=_members,
         ),
         **{name: learned_method(algorithm, text, changes) for name, (algorithm, changes, text) in _LEARNERS.items()},
     }

@@ -9,7 +9,8 @@ from typing import Any
 
 from agents.checkpoint import Checkpoints, naming
 from agents.methods.method import FREE, SEED_STRIDE, Context, Method, Playing, Prepared, started, updates_of
-from agents.methods.rules import Start, find_schedule, find_start, open_loop_config, schedule
+from agents.methods.rules import Start, find_schedule, find_start, open_loop_config, schedule, start_budget
+from agents.methods.search import Plan
 from agents.presets import ALGORITHMS, Preset, get_preset
 from agents.sb3 import check_action_type
 from agents.schedules import Schedule
@@ -35,7 +36,19 @@ def learned_method(algorithm: str, description: str, changes: Mapping[str, Any] 
     options = {"action_type": ALGORITHMS[algorithm].action_types[0]} | dict(changes or {})
     check_action_type(algorithm, EnvConfig(suite="ring", **options).action_type)
 
+    def check(context: Context) -> None:
+        """What is searched for and taught first leaves enough for one validation."""
+        if not taught:
+            context.validations(1, context.budget - start_budget(context))
+            return
+        preset = get_preset(algorithm, context.suite)
+        config = context.config(**(dict(preset.env) | options))
+        search = int(TEACHER_SHARE * context.budget)
+        Plan.of(context, search)
+        context.validations(1, context.budget - search - lesson_updates(config, preset.num_envs))
+
     def prepare(context: Context) -> Prepared:
+        check(context)
         preset = get_preset(algorithm, context.suite)
         lesson = _find_lesson(context, preset, options) if taught else None
         start = find_start(context) if lesson is None else lesson.start
@@ -76,7 +89,7 @@ def learned_method(algorithm: str, description: str, changes: Mapping[str, Any] 
             tuple((start.updates + trial.updates, trial.iqm) for trial in trials),
         )
 
-    return Method("learned", description, prepare, tuned=True)
+    return Method("learned", description, prepare, tuned=True, check=check)
 
 
 @dataclass(frozen=True)
@@ -94,16 +107,12 @@ class _Lesson:
 
 
 def _find_lesson(context: Context, preset: Preset, options: Mapping[str, Any]) -> _Lesson:
-    """Raises ``ValueError``, before anything is spent, where the budget will not pay for it and for what follows."""
     config = context.config(**(dict(preset.env) | dict(options)))
-    updates = lesson_updates(config, preset.num_envs)
-    budget = int(TEACHER_SHARE * context.budget)
-    context.validations(1, context.budget - budget - updates)
-    found = find_schedule(context, budget, config.knobs)
+    found = find_schedule(context, int(TEACHER_SHARE * context.budget), config.knobs)
     rates = None
     if context.table == FREE:
         rates = schedule(open_loop_config(context, knobs=config.knobs), found.values).first_rates
-    return _Lesson(found.values, Start(rates, found.updates), updates)
+    return _Lesson(found.values, Start(rates, found.updates), lesson_updates(config, preset.num_envs))
 
 
 def _near(start: Start) -> dict[str, Any]:

@@ -135,6 +135,8 @@ class Method:
     """How many times it plays every test instance."""
     suite: str | None = None
     """Where it is prepared, if not on the suite that it is tested on."""
+    check: Callable[[Context], object] = lambda context: None
+    """Raises ``ValueError`` where the budget is too small, before anything is spent."""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -148,15 +150,25 @@ class Method:
 def elsewhere(method: Method, suite: str) -> Method:
     """``method``, prepared on ``suite`` and played, as it is then, on the test instances of the cell's own."""
 
+    def there(context: Context) -> Context:
+        return dataclasses.replace(context, suite=suite)
+
     def prepare(context: Context) -> Prepared:
-        prepared = method.prepare(dataclasses.replace(context, suite=suite))
+        prepared = method.prepare(there(context))
         if not isinstance(prepared.play, Playing):
             raise TypeError("only what plays by the evaluator can be taken to another suite")
         config = dataclasses.replace(prepared.config, suite=context.suite)
         return dataclasses.replace(prepared, config=config, play=dataclasses.replace(prepared.play, config=config))
 
     description = f"{method.description}; prepared on {suite}"
-    return dataclasses.replace(method, kind=ELSEWHERE, description=description, prepare=prepare, suite=suite)
+    return dataclasses.replace(
+        method,
+        kind=ELSEWHERE,
+        description=description,
+        prepare=prepare,
+        suite=suite,
+        check=lambda context: method.check(there(context)),
+    )
 
 
 def default_budget(suite: str) -> int:

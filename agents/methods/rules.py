@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from agents.methods.method import FREE, PAIR_SHARE, Context, Method, Play, Playing, Prepared
-from agents.methods.search import Found, Space, search
+from agents.methods.search import Found, Plan, Space, search
 from agents.rules import RULES, Gain, Rule
 from agents.schedules import SHAPES, Schedule
 from gan_env import EnvConfig
@@ -54,7 +54,7 @@ def tuned_schedule(name: str, knobs: tuple[str, ...] = RATE_KNOBS) -> Method:
         play = playing_schedule(context, config, build(config, found.values))
         return Prepared(config, play, found.updates, found.notes, found.curve)
 
-    return Method("open loop", description, prepare, tuned=True)
+    return Method("open loop", description, prepare, tuned=True, check=lambda context: Plan.of(context, context.budget))
 
 
 def playing_schedule(context: Context, config: EnvConfig, schedule: Schedule) -> Play:
@@ -64,6 +64,9 @@ def playing_schedule(context: Context, config: EnvConfig, schedule: Schedule) ->
 
 def tuned_rule(rule: Rule) -> Method:
     """A closed-loop rule whose gains a search finds; in the free table, after a search for the rates to start from."""
+
+    def check(context: Context) -> None:
+        Plan.of(context, context.budget - start_budget(context))
 
     def prepare(context: Context) -> Prepared:
         config = context.config(action_type="continuous", knobs=rule.knobs)
@@ -78,7 +81,7 @@ def tuned_rule(rule: Rule) -> Method:
             tuple((start.updates + updates, iqm) for updates, iqm in found.curve),
         )
 
-    return Method("closed loop", rule.description, prepare, tuned=True)
+    return Method("closed loop", rule.description, prepare, tuned=True, check=check)
 
 
 @dataclass(frozen=True)
@@ -94,12 +97,21 @@ class Start:
         return {} if self.rates is None else {"start": self.rates, "start_updates": self.updates}
 
 
+def start_budget(context: Context) -> int:
+    """GAN updates that :func:`find_start` may take. Raises ``ValueError`` for too few."""
+    if context.table != FREE:
+        return 0
+    budget = int(PAIR_SHARE * context.budget)
+    Plan.of(context, budget)
+    return budget
+
+
 def find_start(context: Context) -> Start:
     """In the free table the best constant pair that :data:`PAIR_SHARE` of the budget finds, else the instances' own."""
-    if context.table != FREE:
+    budget = start_budget(context)
+    if not budget:
         return Start()
     config = open_loop_config(context)
-    budget = int(PAIR_SHARE * context.budget)
     found = search(context, budget, config, knob_space(context), lambda values: constant(config, values))
     return Start((found.values["lr_g"], found.values["lr_d"]), found.updates)
 

@@ -62,7 +62,7 @@ def test_a_comparison_goes_on_where_it_stopped(tiny_suite, run_script, capsys, t
         (["--seeds", "0"], ["--seeds"]),
         (["--jobs", "0"], ["--jobs"]),
         (["--env", "reward=terminal"], ["reward", "decisions"]),
-        (["--budget", "3", "--methods", "ada", "--seeds", "1"], ["a budget of 3 GAN updates is too small"]),
+        (["--budget", "3", "--methods", "noop,ada", "--seeds", "1"], ["a budget of 3 GAN updates is too small"]),
         (["--run-dir", "used"], ["used", "in use"]),
         (["--run-dir", "other"], ["other", "no run folder of compare.py"]),
         (["--resume", "other"], ["other", "no run folder of compare.py"]),
@@ -77,6 +77,7 @@ def test_a_mistake_is_one_line_and_status_2(arguments, names, run_script, capsys
     assert run_script("compare", "--no-progress", *arguments) == 2
     lines = [line for line in capsys.readouterr().err.splitlines() if line.strip()]
     assert len(lines) == 1 and all(name in lines[0] for name in names), lines
+    assert not (tmp_path / "runs").exists()
 
 
 def test_an_interrupt_keeps_what_is_finished_and_says_how_to_go_on(tmp_path: Path) -> None:

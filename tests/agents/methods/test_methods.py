@@ -198,14 +198,19 @@ def test_unknown_methods_are_told_in_one_line(name, message):
 @pytest.mark.parametrize("name", ["ada", "best_static", "pbt", "a2c"])
 @pytest.mark.parametrize("table", TABLES)
 def test_a_budget_that_is_too_small_is_told(name, table, context, brief):
-    with pytest.raises(ValueError, match=r"a budget of .* GAN updates") as caught:
-        find_method(name).prepare(context(table=table, budget=12))
-    assert "\n" not in str(caught.value)
+    for attempt in (find_method(name).check, find_method(name).prepare):
+        with pytest.raises(ValueError, match=r"a budget of .* GAN updates") as caught:
+            attempt(context(table=table, budget=12))
+        assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", [name for name, algorithm in ALGORITHMS.items() if algorithm.taught])
-def test_a_budget_that_does_not_pay_for_learning_is_told_before_a_teacher_is_sought(name, context, brief):
+@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("name", [*METHODS, "student_ppo[suite=ring]"])
+def test_whether_a_budget_suffices_is_known_before_it_is_spent(name, table, context, brief):
     spent = []
-    with pytest.raises(ValueError, match=r"a budget of .* GAN updates is too small"):
-        find_method(name).prepare(context(budget=100, on_step=spent.append))
+    method = find_method(name)
+    if method.tuned:
+        with pytest.raises(ValueError, match=r"a budget of .* GAN updates"):
+            method.check(context(table=table, budget=12, on_step=spent.append))
+    method.check(context(table=table, budget=400 if method.suite is None else 500_000, on_step=spent.append))
     assert not spent
