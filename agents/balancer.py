@@ -274,7 +274,9 @@ class Balancer:
         if new := [told for name, told in strange.items() if name not in self._told]:
             more = f" and {len(new) - 1} more" if len(new) > 1 else ""
             warnings.warn(f"update {self.updates}: {new[0]}{more}; the balancer holds its knobs still", stacklevel=4)
-        self._told = (self._told | strange.keys()) - ({""} - strange.keys())
+        self._told |= strange.keys()
+        if not failed:
+            self._told.discard("")
         self.holding = bool(strange)
 
     def _decide(self) -> None:

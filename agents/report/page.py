@@ -57,6 +57,7 @@ def _verdicts(analyses: Sequence[Analysis]) -> list[Markup]:
             met = sum(verdict.outcome == "met" for verdict in one.verdicts)
             told = f", the learner that validation prefers. Claims that hold: {met} of {len(one.verdicts)}."
             parts.append(tag("p", "Judged is ", tag("b", one.policy), told))
+        if one.verdicts:  # what was prepared elsewhere has its own, though nobody is judged
             parts.append(_claims(one.verdicts))
     overall = across(analyses)
     if overall is not None:

@@ -204,6 +204,14 @@ def test_a_budget_that_is_too_small_is_told(name, table, context, brief):
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", [name for name, algorithm in ALGORITHMS.items() if algorithm.taught])
+def test_a_budget_that_does_not_pay_for_learning_is_told_before_a_teacher_is_sought(name, context, brief):
+    spent = []
+    with pytest.raises(ValueError, match=r"a budget of .* GAN updates is too small"):
+        find_method(name).prepare(context(budget=100, on_step=spent.append))
+    assert not spent
+
+
 @pytest.mark.parametrize("table", TABLES)
 @pytest.mark.parametrize("name", [*METHODS, "student_ppo[suite=ring]"])
 def test_whether_a_budget_suffices_is_known_before_it_is_spent(name, table, context, brief):

@@ -138,6 +138,10 @@ def test_what_was_prepared_elsewhere_is_judged_by_what_it_keeps(tmp_path, monkey
     page = read(rendered(folder))
     assert last.claim in page.text and "Prepared elsewhere" in page.text
     assert f"Learning curve of {away}" not in page.text
+    monkeypatch.setitem(KINDS, "ppo", "open loop")
+    nobody = write_comparison(tmp_path / "nobody", methods=("noop", "oracle", "ppo", away), finals=better)
+    page = read(rendered(nobody))
+    assert "Nothing to judge" in page.text and last.claim in page.text
 
 
 def test_a_table_of_another_name_has_no_verdict(tmp_path):
