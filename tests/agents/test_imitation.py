@@ -9,6 +9,7 @@ import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import DummyVecEnv
 
+from agents import imitation
 from agents.evaluation import finals
 from agents.imitation import Classroom, aggregate, imitate
 from agents.methods.rules import constant, schedule
@@ -132,7 +133,8 @@ def test_the_policy_does_what_the_teacher_did_and_knows_its_worth():
     assert torch.equal(model.policy.log_std, before)
 
 
-def test_the_seed_decides_the_lesson():
+def test_the_seed_decides_the_lesson(monkeypatch):
+    monkeypatch.setattr(imitation, "GRADIENT_STEPS", 30)
     policies = []
     for seed in (1, 1, 2):
         model = make_model(seed)
@@ -143,7 +145,8 @@ def test_the_seed_decides_the_lesson():
     assert any(not torch.equal(one[name], other[name]) for name in one)
 
 
-def test_what_was_taught_is_tried_before_it_is_changed(tmp_path):
+def test_what_was_taught_is_tried_before_it_is_changed(tmp_path, monkeypatch):
+    monkeypatch.setattr(imitation, "GRADIENT_STEPS", 300)
     config = EnvConfig(
         "ring",
         decisions=4,
@@ -192,6 +195,7 @@ def test_a_student_that_does_not_see_the_rates_learns_to_reach_those_of_its_teac
 
 
 def test_lessons_of_several_kinds_count_what_each_kind_makes(monkeypatch):
+    monkeypatch.setattr(imitation, "GRADIENT_STEPS", 3)
     task = dataclasses.replace(SUITES["ring"].tasks[0], decisions=4, updates_per_step=2)
     tasks = (task, dataclasses.replace(task, data="grid"), dataclasses.replace(task, updates_per_step=6))
     monkeypatch.setitem(

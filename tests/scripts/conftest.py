@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from agents import checkpoint
+from agents import checkpoint, imitation
 from agents.checkpoint import Checkpoints
 from gan_env import SUITES, Suite, instances
 
@@ -38,6 +38,7 @@ def tiny_suite(monkeypatch: pytest.MonkeyPatch) -> str:
     task = dataclasses.replace(SUITES["ring"].tasks[0], updates_per_step=1, decisions=3, grade_samples=128)
     suite = Suite("tiny", "for tests", (task,), held_out={"validation": 2, "test": 3})
     monkeypatch.setitem(instances._SUITES, suite.name, suite)
+    monkeypatch.setattr(imitation, "GRADIENT_STEPS", 30)
     return suite.name
 
 

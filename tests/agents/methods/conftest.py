@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from agents import imitation
 from agents.methods import Context
 from gan_env import SUITES, Suite, instances
 
@@ -14,6 +15,7 @@ def tiny_suite(monkeypatch):
     task = dataclasses.replace(SUITES["ring"].tasks[0], updates_per_step=2, decisions=3, grade_samples=64)
     suite = Suite("tiny", "for tests", (task,), held_out={"validation": 2, "test": 3})
     monkeypatch.setitem(instances._SUITES, suite.name, suite)
+    monkeypatch.setattr(imitation, "GRADIENT_STEPS", 30)
     return suite.name
 
 

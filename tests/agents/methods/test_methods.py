@@ -135,17 +135,17 @@ def test_a_variant_with_more_knobs_searches_for_their_values(name, context, brie
 
 
 @pytest.fixture
-def tiny_images(tiny_suite, monkeypatch):
-    """Name of a suite like the tiny one, but of images."""
-    task = dataclasses.replace(SUITES["faces"].tasks[0], updates_per_step=1, decisions=2, grade_samples=64)
-    suite = Suite("tiny-images", "for tests", (task,), held_out={"validation": 2, "test": 3})
+def elsewhere(tiny_suite, monkeypatch):
+    """Name of a suite like the tiny one, but of other data."""
+    task = dataclasses.replace(SUITES[tiny_suite].tasks[0], data="grid")
+    suite = Suite("elsewhere", "for tests", (task,), held_out={"validation": 2, "test": 3})
     monkeypatch.setitem(instances._SUITES, suite.name, suite)
     return suite.name
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("name", ["best_static", "student_ppo"])
-def test_what_is_prepared_elsewhere_is_played_here(name, context, tiny_images, brief, monkeypatch):
+def test_what_is_prepared_elsewhere_is_played_here(name, context, elsewhere, brief, monkeypatch):
     prepared_on = []
     evaluate = Evaluator.evaluate
 
@@ -154,13 +154,13 @@ def test_what_is_prepared_elsewhere_is_played_here(name, context, tiny_images, b
         return evaluate(self, predictor, instances, *rest, **more)
 
     monkeypatch.setattr(Evaluator, "evaluate", watched)
-    method, prepared, records, *_ = played(f"{name}[suite={tiny_images}]", context(budget=800))
-    assert method.kind == ELSEWHERE and method.suite == tiny_images and tiny_images in method.description
+    method, prepared, records, *_ = played(f"{name}[suite={elsewhere}]", context(budget=800))
+    assert method.kind == ELSEWHERE and method.suite == elsewhere and elsewhere in method.description
     here = context()
     assert prepared.config.suite == here.suite and [record.instance for record in records] == list(here.test)
-    assert prepared_on[-3:] == ["ring"] * 3 and set(prepared_on[:-3]) == {"faces"}
+    assert prepared_on[-3:] == ["ring"] * 3 and set(prepared_on[:-3]) == {"grid"}
     # The same as what that suite's own cell prepares.
-    _, own, *_ = played(name, context(suite=tiny_images, budget=800))
+    _, own, *_ = played(name, context(suite=elsewhere, budget=800))
     assert (own.notes, own.updates, own.curve) == (prepared.notes, prepared.updates, prepared.curve)
 
 
