@@ -169,7 +169,8 @@ def test_what_was_taught_is_tried_before_it_is_changed(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("observation", "lessons"), [("default", 1 + LESSONS), ("absolute", 1)])
-def test_a_student_that_does_not_see_the_rates_learns_to_reach_those_of_its_teacher(observation, lessons):
+def test_a_student_that_does_not_see_the_rates_learns_to_reach_those_of_its_teacher(observation, lessons, monkeypatch):
+    monkeypatch.setattr(imitation, "GRADIENT_STEPS", 600)
     config = EnvConfig(
         "ring",
         decisions=8,
