@@ -36,16 +36,20 @@ def learned_method(algorithm: str, description: str, changes: Mapping[str, Any] 
     options = {"action_type": ALGORITHMS[algorithm].action_types[0]} | dict(changes or {})
     check_action_type(algorithm, EnvConfig(suite="ring", **options).action_type)
 
+    def validations(context: Context, left: int) -> int:
+        """A taught policy is tried as taught and as it learned on: no learner is worse than its teacher unseen."""
+        return context.validations(get_preset(algorithm, context.suite).validations, left, twice=taught)
+
     def check(context: Context) -> None:
-        """What is searched for and taught first leaves enough for one validation."""
+        """What is searched for and taught first leaves enough to validate."""
         if not taught:
-            context.validations(1, context.budget - start_budget(context))
+            validations(context, context.budget - start_budget(context))
             return
         preset = get_preset(algorithm, context.suite)
         config = context.config(**(dict(preset.env) | options))
         search = int(TEACHER_SHARE * context.budget)
         Plan.of(context, search)
-        context.validations(1, context.budget - search - lesson_updates(config, preset.num_envs))
+        validations(context, context.budget - search - lesson_updates(config, preset.num_envs))
 
     def prepare(context: Context) -> Prepared:
         check(context)
@@ -58,11 +62,11 @@ def learned_method(algorithm: str, description: str, changes: Mapping[str, Any] 
         )
         training.validation = started(training.validation, start.rates)
         left = context.budget - start.updates - (lesson.updates if lesson else 0)
-        validations = context.validations(preset.validations, left)
-        steps = _steps_within(left - validations * updates_of(training.validation), training, context)
+        looks = validations(context, left)
+        steps = _steps_within(left - looks * updates_of(training.validation), training, context)
         checkpoints = saved = None
         if context.checkpoints is not None:
-            checkpoints = Checkpoints(context.checkpoints, training.settings(steps, validations))
+            checkpoints = Checkpoints(context.checkpoints, training.settings(steps, looks))
             saved = checkpoints.load(lambda problem: print(problem, file=sys.stderr))
         try:
             if lesson is not None and saved is None:
@@ -70,7 +74,7 @@ def learned_method(algorithm: str, description: str, changes: Mapping[str, Any] 
             with naming(saved):
                 trials = training.learn(
                     steps,
-                    validations,
+                    looks,
                     context.folder / "policy.zip",
                     on_update=context.on_step,
                     checkpoints=checkpoints,

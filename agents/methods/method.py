@@ -83,10 +83,10 @@ class Context:
         tasks = self.resolved_suite.tasks
         return sum(task.decisions * task.updates_per_step for task in tasks) / len(tasks)
 
-    def validations(self, wanted: int, budget: int) -> int:
+    def validations(self, wanted: int, budget: int, *, twice: bool = False) -> int:
         """How many times the validation instances can be played within :data:`VALIDATION_SHARE`; ``wanted`` at most.
 
-        Raises ``ValueError`` where the budget does not allow a single time.
+        At least ``twice``, where asked for, if they can be played once. Raises ``ValueError`` where they cannot.
         """
         affordable = int(VALIDATION_SHARE * budget / updates_of(self.validation))
         if affordable < 1:
@@ -95,7 +95,7 @@ class Context:
                 f"{len(self.validation)} validation instances once takes {updates_of(self.validation)}, and may take "
                 f"{VALIDATION_SHARE:.0%}"
             )
-        return min(wanted, affordable)
+        return min(wanted, max(affordable, 1 + twice))
 
 
 class Play(Protocol):

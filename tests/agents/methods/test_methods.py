@@ -11,6 +11,7 @@ from agents.evaluation import Evaluator, finals, with_rates
 from agents.kinds import ELSEWHERE, KINDS
 from agents.methods import FREE, METHODS, RESCUE, TABLES, default_budget, find_method
 from agents.methods.learned import START_FACTOR
+from agents.methods.method import VALIDATION_SHARE, updates_of
 from agents.methods.references import SETTINGS, static_settings
 from agents.predictors import NoopPredictor
 from agents.presets import ALGORITHMS
@@ -202,6 +203,15 @@ def test_a_budget_that_is_too_small_is_told(name, table, context, brief):
         with pytest.raises(ValueError, match=r"a budget of .* GAN updates") as caught:
             attempt(context(table=table, budget=12))
         assert "\n" not in str(caught.value)
+
+
+def test_who_must_be_tried_twice_is_where_once_can_be_paid(context):
+    cell = context()
+    once = updates_of(cell.validation)
+    assert [cell.validations(5, int(share * once / VALIDATION_SHARE)) for share in (1, 2.5, 9)] == [1, 2, 5]
+    assert [cell.validations(5, int(share * once / VALIDATION_SHARE), twice=True) for share in (1, 2.5, 9)] == [2, 2, 5]
+    with pytest.raises(ValueError, match=r"instances once takes .* may take 25%"):
+        cell.validations(5, int(0.9 * once / VALIDATION_SHARE), twice=True)
 
 
 @pytest.mark.parametrize("name", [name for name, algorithm in ALGORITHMS.items() if algorithm.taught])
