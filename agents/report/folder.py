@@ -263,8 +263,8 @@ def _table(
             raise ValueError(f"{suite}, {name}: {method} is {kind!r} in one run and {kinds[method]!r} in another")
         runs = grouped.setdefault(method, [])
         if len(run.final) == len(instances):
-            # Where nothing random enters a method, its other seeds are copies; they would pass for independent runs.
-            if kind == LEARNED or all(run.final != other.final for other in runs):
+            # Where nothing is tuned and nothing random enters, other seeds are copies; they would pass for independent.
+            if run.updates or all(run.final != other.final for other in runs):
                 runs.append(run)
         else:
             notices.append(

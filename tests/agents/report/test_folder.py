@@ -84,14 +84,15 @@ def test_what_is_missing_is_told(tmp_path, change, message):
 
 
 def test_copies_of_a_run_count_once(tmp_path):
-    """Seeds of a method that nothing random enters; two learners that end alike are two runs all the same."""
+    """Seeds of a method that neither tuning nor chance enters; runs that were tuned and end alike are two."""
     same = np.repeat(grades("noop", 1), 3, axis=0)
-    finals = {"noop": same, "ppo": same, "pbt": np.concatenate([same, grades("pbt", 2)])}
-    folder = write_comparison(tmp_path / "run", methods=("noop", "ppo", "pbt"), finals=finals)
+    finals = {"noop": same, "ppo": same, "pbt": same, "oracle": np.concatenate([same, grades("oracle", 2)])}
+    folder = write_comparison(tmp_path / "run", methods=tuple(finals), finals=finals)
     methods = read_comparison([folder]).tables[0].methods
     assert {name: [run.seed for run in method.runs] for name, method in methods.items()} == {
         "noop": [0],
-        "pbt": [0, 3, 4],
+        "oracle": [0, 3, 4],
+        "pbt": [0, 1, 2],
         "ppo": [0, 1, 2],
     }
 
