@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.predictors import Predictor
+from agents.statistics import interquartile_mean
 from gan_env import ActionCodec, EnvConfig, GanInstance
 from gan_env.core import BalanceCore
-from gan_env.instances import Suite
+from gan_env.instances import Suite, Task
 from gan_env.mixed import MixedCore, make_core
 from gan_env.shards import PROCESSES, GivenUpError, LostShardError, Shards
 
@@ -67,7 +69,7 @@ class Evaluator:
         self._cores = {task.population_key(): make_core(config, size, [task], shards) for task in kinds}
         self.replays = 0
         """How many times a population's episodes were played again because some were lost."""
-        self._noop_grades = {(task.data, task.population_key()): task.noop_grade for task in tasks}
+        self._noop_grades = {_task_key(task): task.noop_grade for task in tasks}
 
     @property
     def metric(self) -> str:
@@ -173,7 +175,7 @@ class Evaluator:
         grades = core.grade(rows)
         if not self._relative:
             return grades
-        return grades / [self._noop_grades[instance.data, instance.population_key()] for instance in instances]
+        return grades / [self._noop_grades[_task_key(instance)] for instance in instances]
 
     def close(self) -> None:
         for core in self._cores.values():
@@ -198,6 +200,29 @@ def with_rates(instances: Sequence[GanInstance], lr_g: float, lr_d: float) -> li
 def finals(records: Sequence[EpisodeRecord]) -> NDArray[np.float64]:
     """Final grades, ``(instances,)``."""
     return np.array([record.final for record in records])
+
+
+def typical_grade(records: Sequence[EpisodeRecord], suite: Suite) -> float:
+    """What settings and policies are chosen by, lower is better: the interquartile mean of the grades, in a suite of
+    several tasks their weighted geometric mean.
+
+    One interquartile mean over all would cut off whole tasks, those whose grades are the lowest of all or the highest.
+    A task weighs the less the further good rates reach in it (:attr:`~gan_env.instances.Task.noop_tenth`), or points
+    would drown images.
+    """
+    if not _counts_relatively(suite):
+        return float(interquartile_mean(finals(records)))
+    weights = {_task_key(task): -1 / math.log(task.noop_tenth) for task in suite.all_tasks()}
+    by_task: dict[tuple[object, ...], list[EpisodeRecord]] = {}
+    for record in records:
+        by_task.setdefault(_task_key(record.instance), []).append(record)
+    typical = [math.log(interquartile_mean(finals(some))) for some in by_task.values()]
+    return math.exp(np.average(typical, weights=[weights[key] for key in by_task]))
+
+
+def _task_key(one: Task | GanInstance) -> tuple[object, ...]:
+    """The same for a task and its instances."""
+    return (one.data, one.decisions, one.population_key())
 
 
 def _plain(action: NDArray[np.generic]) -> float | tuple[float, ...]:

@@ -19,10 +19,9 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 
-from agents.evaluation import Evaluator, finals
+from agents.evaluation import Evaluator, finals, typical_grade
 from agents.presets import ALGORITHMS
 from agents.restoring import Each, require_finite, require_like
-from agents.statistics import interquartile_mean
 from agents.tree_file import Tree
 from agents.vec_env import SB3VecEnv
 from gan_backbones.files import write_atomically
@@ -95,7 +94,7 @@ def _noise(deviation: object, shape: tuple[int, ...] | None) -> NormalActionNois
 
 
 class ChooseByValidation(BaseCallback):
-    """Tries the policy on the validation instances at given steps and keeps the best one, by the IQM of its grades.
+    """Tries the policy on the validation instances at given steps and keeps the best one, by its typical grade.
 
     ``best_path`` holds the best policy so far, ``history`` one ``(timesteps, iqm, finals)`` per trial. When training
     ends, the last policy is tried, too, and the best one is put back into the model.
@@ -132,9 +131,9 @@ class ChooseByValidation(BaseCallback):
             self._ended = True
 
     def validate(self) -> float:
-        """Try the present policy; returns the IQM of its final grades."""
-        grades = finals(self._evaluator.evaluate(self.model, self._instances, self._on_step_done))
-        iqm = float(interquartile_mean(grades))
+        """Try the present policy; returns its :func:`~agents.evaluation.typical_grade`."""
+        records = self._evaluator.evaluate(self.model, self._instances, self._on_step_done)
+        grades, iqm = finals(records), typical_grade(records, self._evaluator.suite)
         if not self.history or iqm < min(past for _, past, _ in self.history):
             self._best = copy.deepcopy(self.model.policy.state_dict())
             content = io.BytesIO()

@@ -94,6 +94,9 @@ class Task:
     grade_samples: int
     noop_grade: float = 1.0
     """Median grade of GANs left alone; suites of several tasks count in units of it."""
+    noop_tenth: float = 0.5
+    """Lowest tenth of these grades, over their median: how far good rates reach. Where settings or policies are chosen
+    on several tasks, logarithms of grades count in units of its logarithm."""
     loss: str = "nonsaturating"
     start_ranges: tuple[tuple[float, float], tuple[float, float]] = ((1e-5, 10**-1.5),) * 2
     betas: tuple[float, float] = ADAM_BETAS

@@ -1,7 +1,7 @@
 """Measure what GANs that are left alone reach in each task: the unit in which suites of several tasks count.
 
-The medians stand as ``noop_grade`` in gan_env/suites.py. Training instances alone are used; divergence counts as the
-worst grade, collapse is not looked for.
+The medians, and the lowest tenths over them, stand as ``noop_grade`` and ``noop_tenth`` in gan_env/suites.py. Training
+instances alone are used; divergence counts as the worst grade, collapse is not looked for.
 
 Example: python scripts/noop_grades.py --data ring faces
 """
@@ -59,7 +59,8 @@ def main() -> None:
             continue
         grades = measure(task, options)
         record[name] = {"median": float(np.median(grades)), "grades": grades, "made": provenance("cpu")}
-        print(f"{name}: median {np.median(grades):.4g}, worst {max(grades):.4g}")
+        median, tenth = np.median(grades), np.quantile(grades, 0.1)
+        print(f"{name}: median {median:.5g}, lowest tenth over it {tenth / median:.3g}, worst {max(grades):.4g}")
         if options.json is not None:
             write_atomically(options.json, (json.dumps(record, indent=1) + "\n").encode())
 

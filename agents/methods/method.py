@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -73,9 +74,10 @@ class Context:
         return self.resolved_suite.instances("test")
 
     def training(self, count: int) -> list[GanInstance]:
-        """Instances of the training distribution, the same at every call."""
+        """Instances of the training distribution, of each task in turn; the same at every call."""
         rng = np.random.default_rng(SEED_STRIDE * self.seed)
-        return [self.resolved_suite.sample(rng) for _ in range(count)]
+        turns = itertools.islice(itertools.cycle(self.resolved_suite.tasks), count)
+        return [self.resolved_suite.sample(rng, accept=task.__eq__) for task in turns]
 
     @property
     def episode(self) -> float:

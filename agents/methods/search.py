@@ -11,11 +11,10 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
-from agents.evaluation import Evaluator, finals
+from agents.evaluation import Evaluator, typical_grade
 from agents.methods.method import ROWS, SEED_STRIDE, VALIDATION_SHARE, Context, started, updates_of
 from agents.predictors import Predictor
 from agents.rules import Gain
-from agents.statistics import interquartile_mean
 from gan_env import EnvConfig, GanInstance
 
 TRIALS = 64
@@ -23,7 +22,9 @@ TRIALS = 64
 LOOKS = 4
 """How many times, at even distances, the best setting so far is tried on the validation instances."""
 _FEWEST_INSTANCES = 4
-"""A budget that does not give every trial as many makes fewer trials."""
+_FEWEST_OF_SEVERAL = 8
+"""A budget that does not give every trial as many, in a suite of several tasks one of each at least, makes fewer
+trials."""
 
 Space = Mapping[str, Gain | tuple[str, ...]]
 """What is searched: numbers, and names to choose from, the first being the default."""
@@ -44,7 +45,9 @@ class Plan:
         looks = context.validations(LOOKS, budget)
         left = budget - looks * updates_of(context.validation)
         episodes = int(left / context.episode)
-        trials = min(TRIALS, max(2, episodes // _FEWEST_INSTANCES))
+        tasks = len(context.resolved_suite.tasks)
+        fewest = _FEWEST_INSTANCES if tasks == 1 else max(_FEWEST_OF_SEVERAL, tasks)
+        trials = min(TRIALS, max(2, episodes // fewest))
         instances = max(1, episodes // trials)
         while trials * updates_of(context.training(instances)) > left:  # they may be longer than on average
             trials, instances = (trials, instances - 1) if instances > 1 else (trials - 1, 1)
@@ -67,7 +70,7 @@ class Found:
     updates: int
     """GAN updates made, validation included."""
     curve: tuple[tuple[int, float], ...]
-    """Updates and validation IQM of the best setting so far, at every look."""
+    """Updates and typical validation grade of the best setting so far, at every look."""
     plan: Plan
 
     @property
@@ -86,9 +89,10 @@ def search(
 ) -> Found:
     """The values in ``space`` whose predictor does best, within ``budget`` GAN updates.
 
-    Trials are proposed by Optuna's multivariate tree-structured Parzen estimator, the defaults first, and judged by the
-    interquartile mean of the grades on training instances, from ``rates`` where given. At every look, the best setting
-    so far is tried on the validation instances; the best of these is the result. Test instances are never played.
+    Trials are proposed by Optuna's multivariate tree-structured Parzen estimator, the defaults first, and judged by
+    their :func:`~agents.evaluation.typical_grade` on training instances, from ``rates`` where given. At every look, the
+    best setting so far is tried on the validation instances; the best of these is the result. Test instances are never
+    played.
     """
     plan = Plan.of(context, budget)
     training, validation = (started(some, rates) for some in (context.training(plan.instances), context.validation))
@@ -102,7 +106,7 @@ def search(
     evaluator = Evaluator(config, min(ROWS, plan.instances))
 
     def grade(values: Mapping[str, Any], instances: list[GanInstance]) -> float:
-        return float(interquartile_mean(finals(evaluator.evaluate(build(values), instances, count))))
+        return typical_grade(evaluator.evaluate(build(values), instances, count), evaluator.suite)
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with warnings.catch_warnings():

@@ -6,10 +6,10 @@ import math
 import numpy as np
 import pytest
 
-from agents.evaluation import Evaluator, finals, with_rates
+from agents.evaluation import EpisodeRecord, Evaluator, finals, typical_grade, with_rates
 from agents.predictors import NoopPredictor, RandomPredictor
 from agents.sb3 import build_model, make_training_env
-from gan_env import SUITES, ActionCodec, EnvConfig, GanBalanceEnv
+from gan_env import SUITES, ActionCodec, EnvConfig, GanBalanceEnv, Suite
 from gan_env.knobs import ACTION_TYPES, NAMING_VALUES
 from gan_env.spaces import action_space
 
@@ -216,3 +216,34 @@ def test_a_recurrent_policy_is_played_as_it_is_alone(instances):
         judge = Evaluator(SMALL, size)
         assert [record.actions for record in judge.evaluate(model, instances)] == expected
         judge.close()
+
+
+RING = SUITES["ring"].tasks[0]
+THREE = tuple(
+    dataclasses.replace(RING, data=data, noop_tenth=tenth)
+    for data, tenth in (("ring", 0.01), ("faces", 0.1), ("glyphs", 0.1))
+)
+
+
+def graded(*pairs):
+    """Records of ``(data, grade)``."""
+    tasks = {task.data: task for task in THREE}
+    return [
+        EpisodeRecord(tasks[data].instance(1e-3, 1e-3, seed), grade, False, 1, 0.0, 1.0, (), ())
+        for seed, (data, grade) in enumerate(pairs)
+    ]
+
+
+def test_the_typical_grade_of_one_task_is_its_interquartile_mean():
+    assert typical_grade(graded(*(("ring", grade) for grade in (9.0, 2.0, 4.0, 0.1))), SUITES["ring"]) == 3.0
+
+
+def test_the_typical_grade_of_several_tasks_leaves_none_out():
+    """An interquartile mean over all would hardly see the points; a plain geometric mean hardly anything else."""
+    suite = Suite("three", "for tests", THREE)
+    good = [("faces", 0.5), ("glyphs", 0.6), *[("ring", grade) for grade in (0.02, 0.03, 0.05, 100.0)]]
+    # A logarithm counts half where good rates reach from 1 to 0.01 instead of 0.1.
+    assert typical_grade(graded(*good), suite) == pytest.approx((0.5 * 0.6 * 0.04**0.5) ** (1 / 2.5))
+    assert typical_grade(graded(*good[:3]), suite) == pytest.approx((0.5 * 0.6 * 0.02**0.5) ** (1 / 2.5))
+    assert typical_grade(graded(*good[:2]), suite) == pytest.approx((0.5 * 0.6) ** (1 / 2))
+    assert typical_grade(graded(*reversed(good)), suite) == pytest.approx(typical_grade(graded(*good), suite))

@@ -132,7 +132,7 @@ class Judge(Evaluator):
     """Gives the grades of a script, one list per trial."""
 
     def __init__(self, *trials):
-        self.trials, self.seen = list(trials), []
+        self.trials, self.seen, self.suite = list(trials), [], SUITES["ring"]
 
     def evaluate(self, predictor, instances, on_step=None):
         self.seen.append((predictor, tuple(instances)))

@@ -91,7 +91,7 @@ def test_instances_say_what_their_task_says(name):
             assert instance.population_key() == task.population_key()
     for task in suite.all_tasks():
         assert task.data in DATA_SETS and task.backbone in BACKBONES and task.loss in LOSSES
-        assert task.worst_grade > 0 and task.worst_proxy > 0 and task.noop_grade > 0
+        assert task.worst_grade > 0 and task.worst_proxy > 0 and task.noop_grade > 0 and 0 < task.noop_tenth < 1
 
 
 @every_suite
@@ -111,6 +111,8 @@ def test_what_doing_nothing_reaches_is_what_was_measured():
         assert len(record[name]["grades"]) == 64
         assert record[name]["median"] == pytest.approx(np.median(record[name]["grades"]))
         assert task.noop_grade == pytest.approx(record[name]["median"], rel=1e-3)
+        tenth = np.quantile(record[name]["grades"], 0.1) / record[name]["median"]
+        assert task.noop_tenth == pytest.approx(tenth, rel=1e-2)
 
 
 def test_a_transfer_suite_is_tested_on_what_it_never_trained_on():

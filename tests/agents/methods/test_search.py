@@ -29,7 +29,7 @@ def grades(monkeypatch):
 
     class Judge:
         def __init__(self, config, num_envs):
-            pass
+            self.suite = config.resolved_suite()
 
         def evaluate(self, predictor, instances, on_step):
             asked.append((predictor.values, list(instances)))
@@ -40,7 +40,7 @@ def grades(monkeypatch):
             asked.append("closed")
 
     monkeypatch.setattr("agents.methods.search.Evaluator", Judge)
-    monkeypatch.setattr("agents.methods.search.finals", lambda grade: np.array([grade]))
+    monkeypatch.setattr("agents.methods.search.typical_grade", lambda grade, suite: float(grade))
     return asked
 
 
@@ -94,6 +94,22 @@ def test_a_plan_keeps_to_its_budget_where_episodes_differ(seed, context, monkeyp
         plan = Plan.of(cell, budget)
         played = plan.trials * updates_of(cell.training(plan.instances)) + plan.looks * updates_of(cell.validation)
         assert plan.trials >= 2 and played <= budget
+
+
+def test_each_task_has_its_turn(context, monkeypatch):
+    task = SUITES["ring"].tasks[0]
+    tasks = tuple(dataclasses.replace(task, data=data) for data in ("ring", "grid", "faces"))
+    monkeypatch.setitem(instances._SUITES, "three", Suite("three", "for tests", tasks))
+    drawn = context(suite="three").training(7)
+    assert [one.data for one in drawn] == ["ring", "grid", "faces", "ring", "grid", "faces", "ring"]
+    assert len({one.seed for one in drawn}) == 7 and drawn[:4] == context(suite="three").training(4)
+
+
+@pytest.mark.parametrize(("suite", "fewest"), [("ring", 4), ("transfer-faces", 8), ("varied", 14)])
+def test_a_trial_has_some_of_each_task(suite, fewest, context):
+    cell = context(suite=suite)
+    plan = Plan.of(cell, 120_000)
+    assert plan.instances == fewest and 2 < plan.trials < TRIALS
 
 
 def test_a_budget_that_is_too_small_is_told(context):
