@@ -221,8 +221,8 @@ def typical_grade(records: Sequence[EpisodeRecord], suite: Suite) -> float:
 
 
 def _task_key(one: Task | GanInstance) -> tuple[object, ...]:
-    """The same for a task and its instances."""
-    return (one.data, one.decisions, one.population_key())
+    """The same for a task and its instances, however long they are."""
+    return (one.data, one.population_key())
 
 
 def _plain(action: NDArray[np.generic]) -> float | tuple[float, ...]:

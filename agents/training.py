@@ -56,7 +56,7 @@ class Trial:
     updates: int
     """GAN updates made until then, this trial's own included."""
     iqm: float
-    """Interquartile mean of its grades, over tasks the geometric mean of theirs; lower is better."""
+    """Its :func:`~agents.evaluation.typical_grade`; lower is better."""
 
 
 class PolicyTraining:

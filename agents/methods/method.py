@@ -29,7 +29,7 @@ ROWS = 64
 PAIR_SHARE = 0.25
 """Share of the budget that, in the free table, goes into the search for the pair of rates to start from."""
 VALIDATION_SHARE = 0.25
-"""Share of the budget that may go into validation, at most."""
+"""Share of the budget that may go into validation, at most; twice as much where a policy must be tried twice."""
 BUDGETS: Mapping[str, int] = {"points": 360_000, "images": 320_000}
 """GAN updates of a cell by default: of agents, 14,800 steps of ``ring`` or 29,000 of ``faces``, and validation."""
 SEED_STRIDE = 1000
