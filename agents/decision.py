@@ -50,13 +50,13 @@ class Verdict:
 
 
 def choose_policy(curves: Mapping[str, Sequence[Sequence[tuple[float, float]]]]) -> str | None:
-    """The learned method to be judged, from validation curves: method -> runs -> (GAN updates, validation IQM).
+    """The learned method to be judged, from validation curves: method -> runs -> (GAN updates, validation grade).
 
     The policy that a run hands over is its best by validation, so a run counts as the lowest point of its curve, and a
     method as the median of its runs. Lower is better; none where no method has a curve.
     """
     reached = {
-        method: float(np.median([min(iqm for _, iqm in curve) for curve in runs if curve]))
+        method: float(np.median([min(grade for _, grade in curve) for curve in runs if curve]))
         for method, runs in curves.items()
         if any(runs)
     }

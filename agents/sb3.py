@@ -96,8 +96,8 @@ def _noise(deviation: object, shape: tuple[int, ...] | None) -> NormalActionNois
 class ChooseByValidation(BaseCallback):
     """Tries the policy on the validation instances at given steps and keeps the best one, by its typical grade.
 
-    ``best_path`` holds the best policy so far, ``history`` one ``(timesteps, iqm, finals)`` per trial. When training
-    ends, the last policy is tried, too, and the best one is put back into the model.
+    ``best_path`` holds the best policy so far, ``history`` one ``(timesteps, typical grade, finals)`` per trial. When
+    training ends, the last policy is tried, too, and the best one is put back into the model.
     """
 
     def __init__(
@@ -133,18 +133,18 @@ class ChooseByValidation(BaseCallback):
     def validate(self) -> float:
         """Try the present policy; returns its :func:`~agents.evaluation.typical_grade`."""
         records = self._evaluator.evaluate(self.model, self._instances, self._on_step_done)
-        grades, iqm = finals(records), typical_grade(records, self._evaluator.suite)
-        if not self.history or iqm < min(past for _, past, _ in self.history):
+        grades, typical = finals(records), typical_grade(records, self._evaluator.suite)
+        if not self.history or typical < min(past for _, past, _ in self.history):
             self._best = copy.deepcopy(self.model.policy.state_dict())
             content = io.BytesIO()
             # Found in a file, the class of the buffer would pass for one that n_steps does not set up.
             self.model.save(content, exclude=["replay_buffer_class"])
             write_atomically(self.best_path, content.getvalue())
-        self.history.append((self.num_timesteps, iqm, grades.tolist()))
-        self.logger.record("validation/iqm", iqm)
+        self.history.append((self.num_timesteps, typical, grades.tolist()))
+        self.logger.record("validation/grade", typical)
         self.logger.record("validation/p90", float(np.quantile(grades, 0.9)))
         self.logger.dump(self.num_timesteps)
-        return iqm
+        return typical
 
     def get_state(self) -> Tree:
         """The trials so far and the best policy, with the content of its file."""

@@ -69,7 +69,8 @@ def teach(
         training.imitate(lambda config: schedule(config, values), on_step)
     told = (f"{name} {one:.3g}" if isinstance(one, float) else str(one) for name, one in values.items())
     console.print(
-        f"begins as a schedule: {', '.join(told)} (validation IQM {found.curve[-1][1]:.3g} when found)", highlight=False
+        f"begins as a schedule: {', '.join(told)} (validation grade {found.curve[-1][1]:.3g} when found)",
+        highlight=False,
     )
 
 
@@ -90,7 +91,7 @@ def read_teacher(path: Path, config: EnvConfig) -> Found:
     """
     content = read_json(path)
     try:
-        curve = tuple((int(updates), float(iqm)) for updates, iqm in content["curve"])
+        curve = tuple((int(updates), float(grade)) for updates, grade in content["curve"])
         found = Found(dict(content["values"]), int(content["updates"]), curve, Plan(**content["plan"]))
         schedule(dataclasses.replace(config, action_type="target"), found.values)
         if not curve or not all(KNOBS[knob].low <= found.values[knob] <= KNOBS[knob].high for knob in config.knobs):

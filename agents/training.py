@@ -55,7 +55,7 @@ class Trial:
     """Environment steps that it had learned from."""
     updates: int
     """GAN updates made until then, this trial's own included."""
-    iqm: float
+    grade: float
     """Its :func:`~agents.evaluation.typical_grade`; lower is better."""
 
 
@@ -238,7 +238,7 @@ class PolicyTraining:
         )
         if checkpoints is not None:
             checkpoints.save(self.model.num_timesteps, state)
-        return [Trial(step, spent[step], iqm) for step, iqm, _ in choose.history]
+        return [Trial(step, spent[step], grade) for step, grade, _ in choose.history]
 
     def close(self) -> None:
         self._end_lessons()

@@ -217,10 +217,10 @@ def learn_and_grade(
         saved=saved,
         interruption=interruption,
     )
-    chosen, cost = min(trials, key=lambda trial: trial.iqm), checkpoints.cost
+    chosen, cost = min(trials, key=lambda trial: trial.grade), checkpoints.cost
     console.print(
-        f"chose the policy after {chosen.timesteps} steps (validation IQM {chosen.iqm:.3g}; "
-        + ", ".join(f"{trial.timesteps}: {trial.iqm:.3g}" for trial in trials)
+        f"chose the policy after {chosen.timesteps} steps (validation grade {chosen.grade:.3g}; "
+        + ", ".join(f"{trial.timesteps}: {trial.grade:.3g}" for trial in trials)
         + f"); {cost}",
         highlight=False,
     )
@@ -234,7 +234,7 @@ def learn_and_grade(
     trial_records = [vars(trial) for trial in trials]
     validation = {"chosen_at": chosen.timesteps, "trials": trial_records, "checkpoints": cost.record()}
     folder.write_json("validation.json", validation)
-    record_hyperparameters(writer, options, checkpoints.settings["algorithm options"], summaries, chosen.iqm)
+    record_hyperparameters(writer, options, checkpoints.settings["algorithm options"], summaries, chosen.grade)
     writer.close()
     folder.write_json(EVALUATION, evaluation_json(suite.name, metric, test, summaries))
     console.print(comparison_table(options.algo, suite.name, metric, summaries, grades))
@@ -315,7 +315,7 @@ def record_hyperparameters(
     options: Options,
     algorithm_options: Mapping[str, Any],
     summaries: Mapping[str, Summary],
-    validation_iqm: float,
+    validation_grade: float,
 ) -> None:
     """Fill TensorBoard's HPARAMS tab."""
     settings = {"algo": options.algo, "suite": options.suite, "seed": options.seed} | {
@@ -327,7 +327,7 @@ def record_hyperparameters(
         "hparam/iqm": ours.iqm,
         "hparam/median": ours.median,
         "hparam/p90": ours.p90,
-        "hparam/validation_iqm": validation_iqm,
+        "hparam/validation_grade": validation_grade,
     }
     writer.add_hparams(settings, metrics, run_name=".")
 

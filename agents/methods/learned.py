@@ -82,7 +82,7 @@ def learned_method(algorithm: str, description: str, changes: Mapping[str, Any] 
                 )
         finally:
             training.close()
-        chosen = min(trials, key=lambda trial: trial.iqm)
+        chosen = min(trials, key=lambda trial: trial.grade)
         return Prepared(
             config,
             Playing(config, training.model, start.rates),
@@ -90,7 +90,7 @@ def learned_method(algorithm: str, description: str, changes: Mapping[str, Any] 
             {"timesteps": steps, "chosen_at": chosen.timesteps}
             | start.notes
             | ({"teacher": lesson.values} if lesson else {}),
-            tuple((start.updates + trial.updates, trial.iqm) for trial in trials),
+            tuple((start.updates + trial.updates, trial.grade) for trial in trials),
         )
 
     return Method("learned", description, prepare, tuned=True, check=check)

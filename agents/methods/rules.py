@@ -78,7 +78,7 @@ def tuned_rule(rule: Rule) -> Method:
             Playing(config, rule.build(config, **found.values), start.rates),
             start.updates + found.updates,
             found.notes | start.notes,
-            tuple((start.updates + updates, iqm) for updates, iqm in found.curve),
+            tuple((start.updates + updates, grade) for updates, grade in found.curve),
         )
 
     return Method("closed loop", rule.description, prepare, tuned=True, check=check)

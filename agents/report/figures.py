@@ -63,7 +63,7 @@ def learning_curves(analysis: Analysis) -> Markup | None:
         return None
     points = [point for curves in methods.values() for curve in curves for point in curve]
     x = Axis(0.0, max(updates for updates, _ in points) or 1.0, "GAN updates charged so far")
-    y = around((iqm for _, iqm in points), "validation IQM of the grade", logarithmic=True)
+    y = around((grade for _, grade in points), "validation grade", logarithmic=True)
     medians = {name: median_curve(curves) for name, curves in methods.items()}
     shown = []
     for name, curves in methods.items():
@@ -79,8 +79,8 @@ def learning_curves(analysis: Analysis) -> Markup | None:
         for curve in curves:
             chart.line(curve, "thin s0")
         chart.line(medians[name], "ours", f"{name}, median")
-        for updates, iqm in medians[name]:
-            chart.dot(updates, iqm, "ours")
+        for updates, grade in medians[name]:
+            chart.dot(updates, grade, "ours")
         runs = f"{len(curves)} run" + "s" * (len(curves) > 1)
         shown.append(figure(chart.render(), tag("b", name), f", {runs}" + _judged(analysis, name)))
     key = legend([("ours", "median of the runs"), ("thin s0", "each run"), ("ghost", "medians of the others")])
@@ -95,7 +95,7 @@ def median_curve(curves: Sequence[Curve]) -> list[tuple[float, float]]:
     first, last = max(curve[0][0] for curve in curves), min(curve[-1][0] for curve in curves)
     at = sorted({updates for curve in curves for updates, _ in curve if first <= updates <= last})
     rows = [
-        np.interp(at, [updates for updates, _ in curve], np.log([max(iqm, 1e-300) for _, iqm in curve]))
+        np.interp(at, [updates for updates, _ in curve], np.log([max(grade, 1e-300) for _, grade in curve]))
         for curve in curves
     ]
     return list(zip(at, np.exp(np.median(rows, axis=0)).tolist(), strict=True)) if at else []

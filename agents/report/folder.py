@@ -46,7 +46,7 @@ class Run:
     folder: Path
     """Where the cell lies; it need not exist."""
     curve: tuple[tuple[float, float], ...] = ()
-    """(GAN updates so far, validation IQM); empty for what does not learn or where the cell is missing."""
+    """(GAN updates so far, validation grade); empty for what does not learn or where the cell is missing."""
 
 
 @dataclass(frozen=True)
@@ -244,9 +244,9 @@ def _check(place: str, row: Any) -> None:
 
 def _curve(path: Path, points: Any) -> tuple[tuple[float, float], ...]:
     try:
-        curve = tuple((float(updates), float(iqm)) for updates, iqm in points)
+        curve = tuple((float(updates), float(grade)) for updates, grade in points)
     except (TypeError, ValueError):
-        raise ValueError(f"{path}: a curve is a list of [GAN updates, validation IQM]") from None
+        raise ValueError(f"{path}: a curve is a list of [GAN updates, validation grade]") from None
     return tuple(point for point in curve if all(map(math.isfinite, point)))
 
 

@@ -18,7 +18,7 @@ from agents.report.folder import Run
 from agents.statistics import interquartile_mean
 from agents.statistics.crossed import WORST_TENTH
 
-CURVE = "validation/iqm"
+CURVE = "validation/grade"
 LAYOUT = {
     "Comparison": {
         "Validation IQM against GAN updates": ["Multiline", [CURVE]],
@@ -56,8 +56,8 @@ def write_tensorboard(analyses: Sequence[Analysis], folder: Path) -> int:
 def _write(writer: SummaryWriter, analysis: Analysis, method: str, run: Run) -> None:
     """Curve and knobs of one cell, and its row under HPARAMS."""
     table = analysis.table
-    for updates, iqm in run.curve:
-        writer.add_scalar(CURVE, iqm, round(updates))
+    for updates, grade in run.curve:
+        writer.add_scalar(CURVE, grade, round(updates))
     path = read_trajectory(run, table.instances[0])
     if path is not None:
         for column, knob in enumerate(path.knobs):

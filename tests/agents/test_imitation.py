@@ -165,7 +165,7 @@ def test_what_was_taught_is_tried_before_it_is_changed(tmp_path, monkeypatch):
     finally:
         training.close()
     assert [trial.timesteps for trial in trials] == [2, 14, 16]
-    assert trials[0].iqm == pytest.approx(float(interquartile_mean(taught)))
+    assert trials[0].grade == pytest.approx(float(interquartile_mean(taught)))
 
 
 @pytest.mark.parametrize(("observation", "lessons"), [("default", 1 + LESSONS), ("absolute", 1)])

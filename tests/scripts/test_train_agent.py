@@ -27,7 +27,7 @@ def test_a_run_leaves_a_whole_folder(algorithm: str, run_script, capsys, tmp_pat
     evaluation = json.loads((folder / "evaluation.json").read_text())
     assert set(evaluation) == {"suite", "metric", "instances", "methods"}
     validation = json.loads((folder / "validation.json").read_text())
-    best = min(validation["trials"], key=lambda trial: trial["iqm"])
+    best = min(validation["trials"], key=lambda trial: trial["grade"])
     assert validation["chosen_at"] == best["timesteps"]
     # No best_static: the recorded rates are the best for the suite's own budget, not for this one.
     assert {algorithm, "noop", "random"} == set(evaluation["methods"])

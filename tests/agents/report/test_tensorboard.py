@@ -40,7 +40,7 @@ def test_every_cell_is_a_run(written):
 def test_curves_and_knobs_can_be_overlaid(written):
     _, folder = written
     reader = events(folder / "ring/free/ppo[reward=terminal]/1")
-    curve = reader.Scalars("validation/iqm")
+    curve = reader.Scalars("validation/grade")
     assert [event.step for event in curve] == [u * 100_000 for u in range(2, 11)]
     for knob in KNOBS:
         path = reader.Scalars(f"knobs/{knob}")
@@ -55,7 +55,7 @@ def test_the_layout_is_one_for_all_runs(written):
     layout = layout_pb2.Layout.FromString(tensor.tensor_proto.string_val[0])
     assert [category.title for category in layout.category] == list(LAYOUT)
     assert [chart.title for chart in layout.category[0].chart] == list(LAYOUT["Comparison"])
-    assert list(layout.category[0].chart[0].multiline.tag) == ["validation/iqm"]
+    assert list(layout.category[0].chart[0].multiline.tag) == ["validation/grade"]
 
 
 def test_hyperparameters_name_the_cell_and_metrics_grade_it(written):
