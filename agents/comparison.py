@@ -67,15 +67,15 @@ def context_of(cell: Cell, context: Context) -> Context:
     return dataclasses.replace(context, table=cell.table, seed=cell.seeds[0])
 
 
-def run_cell(run: Path, cell: Cell, context: Context) -> None:
-    """Prepare, play, write; what ``context`` says of table and seed does not count.
+def run_cell(run: Path, cell: Cell, context: Context, commit: str | None = None) -> None:
+    """Prepare, play, write; what ``context`` says of table and seed does not count. ``commit`` is this program's.
 
     Everything is written into hidden folders first, which are then renamed: a cell is whole or not there. A method
     that trains for long leaves checkpoints beside them, from which it goes on when the cell is run again. A mistake
     (``ValueError``) names the cell.
     """
     with _naming(cell):
-        _run_cell(run, cell, context_of(cell, context))
+        _run_cell(run, cell, context_of(cell, context), commit)
 
 
 def check_cell(cell: Cell, context: Context) -> None:
@@ -92,11 +92,11 @@ def _naming(cell: Cell) -> Iterator[None]:
         raise ValueError(f"cell {cell}: {error}") from error
 
 
-def cell_files(context: Context, cell: Cell) -> dict[str, bytes]:
+def cell_files(context: Context, commit: str | None, cell: Cell) -> dict[str, bytes]:
     """What :func:`run_cell` writes, by path within the run folder: for a machine that cannot write there. Checkpoints
     are not among it: a cell that is stopped or lost begins anew."""
     with tempfile.TemporaryDirectory() as place:
-        run_cell(Path(place), cell, context)
+        run_cell(Path(place), cell, context, commit)
         files = [path for path in Path(place).rglob("*") if path.is_file()]
         return {path.relative_to(place).as_posix(): path.read_bytes() for path in files}
 
@@ -114,7 +114,7 @@ def store_cell(run: Path, cell: Cell, files: Mapping[str, bytes]) -> None:
         hidden.rename(folder)
 
 
-def _run_cell(run: Path, cell: Cell, context: Context) -> None:
+def _run_cell(run: Path, cell: Cell, context: Context, commit: str | None) -> None:
     begun = time.monotonic()
     own = cell_folder(run, cell.table, cell.method, cell.seeds[0])
     checkpoints = own.with_name(f".{own.name}.checkpoints")
@@ -134,6 +134,7 @@ def _run_cell(run: Path, cell: Cell, context: Context) -> None:
         "kind": method.kind,
         "seed": cell.seeds[0],
         "metric": metric_of(context.resolved_suite),
+        "commit": commit,
         "updates": prepared.updates,
         "seconds": round(time.monotonic() - begun, 1),
         "notes": dict(prepared.notes) | ({} if method.seeded else {"same_for_every_seed": True}),

@@ -123,7 +123,7 @@ def provenance(device: str) -> dict[str, Any]:
         "command": shlex.join(["python", *sys.argv]),
         "python": platform.python_version(),
         "versions": {name: _version(name) for name in _REPORTED_PACKAGES},
-        "git_commit": _git_commit(),
+        "git_commit": git_commit(),
         "hardware": torch.cuda.get_device_name(device) if device.startswith("cuda") else _processor(),
     }
 
@@ -135,7 +135,8 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _git_commit() -> str | None:
+def git_commit() -> str | None:
+    """The commit of this program, ``-dirty`` where files differ from it; none where that is not known."""
     try:
         done = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],

@@ -11,15 +11,12 @@ from tqdm import tqdm
 
 from agents.methods import RESCUE, Context
 from agents.methods.rules import find_schedule, schedule
-from agents.methods.search import Found, Plan, smallest_budget
+from agents.methods.search import Found, smallest_budget
+from agents.methods.teacher import TEACHER, read_teacher, write_teacher
 from agents.run_folder import RunFolder
 from agents.training import PolicyTraining, lesson_updates
-from gan_backbones.files import read_json
 from gan_env import EnvConfig
-from gan_env.knobs import KNOBS
 
-TEACHER = "teacher.json"
-"""File of a run folder that keeps the schedule."""
 SEARCH = 0.5
 """GAN updates of the search for each of training."""
 
@@ -38,7 +35,7 @@ def teach(
     """Search a schedule by half as many GAN updates as ``total_timesteps`` take, and let the policy begin as it.
 
     The search runs in ``workers`` processes; ``check`` is called after every step of it. Nothing is searched where
-    something was ``found`` before. ``folder`` keeps the schedule as :data:`TEACHER` before it is taught.
+    something was ``found`` before. ``folder`` keeps the schedule as ``teacher.json`` before it is taught.
     """
     config = training.evaluator.config
     problem = {
@@ -64,7 +61,7 @@ def teach(
 
         if found is None:
             found = find_schedule(dataclasses.replace(context, on_step=on_step), budget, config.knobs)
-        folder.write_json(TEACHER, vars(found) | {"plan": vars(found.plan)})
+        write_teacher(folder.path / TEACHER, found)
         values = found.values
         training.imitate(lambda config: schedule(config, values), on_step)
     told = (f"{name} {one:.3g}" if isinstance(one, float) else str(one) for name, one in values.items())
@@ -82,20 +79,3 @@ def known_teacher(folder: RunFolder, given: Path | None, config: EnvConfig) -> F
     kept = folder.path / TEACHER
     source = kept if kept.exists() else given
     return None if source is None else read_teacher(source, config)
-
-
-def read_teacher(path: Path, config: EnvConfig) -> Found:
-    """What :func:`teach` has found, from the ``teacher.json`` of a run of ``config``'s knobs.
-
-    Raises ``ValueError``, in one line, for a file that is none.
-    """
-    content = read_json(path)
-    try:
-        curve = tuple((int(updates), float(grade)) for updates, grade in content["curve"])
-        found = Found(dict(content["values"]), int(content["updates"]), curve, Plan(**content["plan"]))
-        schedule(dataclasses.replace(config, action_type="target"), found.values)
-        if not curve or not all(KNOBS[knob].low <= found.values[knob] <= KNOBS[knob].high for knob in config.knobs):
-            raise ValueError("a knob is out of its bounds, or there is no curve")
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is no teacher.json of a run with these knobs: {error!r}") from None
-    return found

@@ -46,7 +46,7 @@ from agents.methods import METHODS, TABLES, Context, default_budget, find_method
 from agents.processes import OnStep, run_jobs
 from agents.resuming import parse_options
 from agents.retries import run_tasks
-from agents.run_folder import RunFolder, hold, provenance
+from agents.run_folder import RunFolder, git_commit, hold, provenance
 from agents.variants import split_names
 from gan_backbones.files import read_json
 from gan_backbones.threads import available_cores
@@ -137,8 +137,10 @@ def compare(options: Options) -> None:
     for cell in missing_cells(run, tables, methods, range(options.seeds)):
         check_cell(cell, context)
 
+    commit = git_commit()
+
     def work(cell: Cell, on_step: OnStep) -> None:
-        run_cell(run, cell, dataclasses.replace(context, on_step=on_step))
+        run_cell(run, cell, dataclasses.replace(context, on_step=on_step), commit)
 
     with connected(options.cluster) as cluster, run_folder(run, options, console):
         clear_unfinished(run)
@@ -146,7 +148,7 @@ def compare(options: Options) -> None:
             prepare_data(dataclasses.replace(context, suite=suite), console)
         cells = missing_cells(run, tables, methods, range(options.seeds))
         expected = {cell: chosen[cell.method].expected_updates(context_of(cell, context)) for cell in cells}
-        tasks = None if cluster is None else cluster.tasks(functools.partial(cell_files, context))
+        tasks = None if cluster is None else cluster.tasks(functools.partial(cell_files, context, commit))
         jobs = options.jobs or (available_cores() if tasks is None else tasks.room())
         console.print(
             f"{len(methods)} methods on {options.suite}, {budget} GAN updates for each: {len(cells)} cells to run, "

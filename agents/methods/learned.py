@@ -11,6 +11,7 @@ from agents.checkpoint import Checkpoints, naming
 from agents.methods.method import FREE, SEED_STRIDE, Context, Method, Playing, Prepared, started, updates_of
 from agents.methods.rules import Start, find_schedule, find_start, open_loop_config, schedule, start_budget
 from agents.methods.search import Plan
+from agents.methods.teacher import TEACHER, read_teacher, write_teacher
 from agents.presets import ALGORITHMS, Preset, get_preset
 from agents.sb3 import check_action_type
 from agents.schedules import Schedule
@@ -111,8 +112,16 @@ class _Lesson:
 
 
 def _find_lesson(context: Context, preset: Preset, options: Mapping[str, Any]) -> _Lesson:
+    """Searched once: a cell that goes on from its checkpoints goes on with the teacher that it had."""
     config = context.config(**(dict(preset.env) | dict(options)))
-    found = find_schedule(context, int(TEACHER_SHARE * context.budget), config.knobs)
+    kept = None if context.checkpoints is None else context.checkpoints / TEACHER
+    if kept is not None and kept.is_file():
+        found = read_teacher(kept, config)
+        context.on_step(found.updates)
+    else:
+        found = find_schedule(context, int(TEACHER_SHARE * context.budget), config.knobs)
+        if kept is not None:
+            write_teacher(kept, found)
     rates = None
     if context.table == FREE:
         rates = schedule(open_loop_config(context, knobs=config.knobs), found.values).first_rates

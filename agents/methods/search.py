@@ -6,7 +6,7 @@ import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
@@ -18,9 +18,10 @@ from agents.rules import Gain
 from gan_env import EnvConfig, GanInstance
 
 TRIALS = 64
-"""Settings that a search tries, whatever is tuned."""
+"""Settings that a search tries, whatever is tuned, and a few more where the budget is left for them."""
 LOOKS = 4
-"""How many times, at even distances, the best setting so far is tried on the validation instances."""
+"""How many times, at even distances, a setting is tried on the validation instances: the best of those so far that have
+not been tried there."""
 _FEWEST_INSTANCES = 4
 _FEWEST_OF_SEVERAL = 8
 """A budget that does not give every trial as many, in a suite of several tasks one of each at least, makes fewer
@@ -53,6 +54,7 @@ class Plan:
             trials, instances = (trials, instances - 1) if instances > 1 else (trials - 1, 1)
         if trials < 2:
             raise ValueError(f"a budget of {budget} GAN updates is too small for a search on suite {context.suite!r}")
+        trials = left // updates_of(context.training(instances))  # one instance more for all was too much
         return cls(trials, instances, min(looks, trials))
 
 
@@ -91,8 +93,8 @@ def search(
 
     Trials are proposed by Optuna's multivariate tree-structured Parzen estimator, the defaults first, and judged by
     their :func:`~agents.evaluation.typical_grade` on training instances, from ``rates`` where given. At every look, the
-    best setting so far is tried on the validation instances; the best of these is the result. Test instances are never
-    played.
+    best setting that has not yet been tried on the validation instances is tried there; the best of these is the
+    result. Test instances are never played.
     """
     plan = Plan.of(context, budget)
     training, validation = (started(some, rates) for some in (context.training(plan.instances), context.validation))
@@ -123,9 +125,9 @@ def search(
             trial = study.ask({name: _distribution(one) for name, one in space.items()})
             study.tell(trial, grade(trial.params, training))
             if number in looks:
-                best = study.best_trial
-                if best.number not in tried:
-                    tried[best.number] = grade(best.params, validation)
+                untried = (one for one in study.trials if one.number not in tried)
+                best = min(untried, key=lambda one: cast(float, one.value))
+                tried[best.number] = grade(best.params, validation)
                 curve.append((updates, min(tried.values())))
     finally:
         evaluator.close()
