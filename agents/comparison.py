@@ -71,11 +71,25 @@ def run_cell(run: Path, cell: Cell, context: Context, commit: str | None = None)
     """Prepare, play, write; what ``context`` says of table and seed does not count. ``commit`` is this program's.
 
     Everything is written into hidden folders first, which are then renamed: a cell is whole or not there. A method
-    that trains for long leaves checkpoints beside them, from which it goes on when the cell is run again. A mistake
-    (``ValueError``) names the cell.
+    that trains for long leaves checkpoints beside them, from which it goes on when the cell is run again.
+
+    Raises ``ValueError``, which names the cell, for a mistake that stands in the way of its first GAN update. After
+    that it is a failure of this cell alone, and raised as ``RuntimeError``: numerical trouble is a ``ValueError``, too.
     """
+    begun = False
+
+    def on_step(made: int) -> None:
+        nonlocal begun
+        begun = True
+        context.on_step(made)
+
     with _naming(cell):
-        _run_cell(run, cell, context_of(cell, context), commit)
+        try:
+            _run_cell(run, cell, dataclasses.replace(context_of(cell, context), on_step=on_step), commit)
+        except ValueError as error:
+            if begun:
+                raise RuntimeError(str(error)) from error
+            raise
 
 
 def check_cell(cell: Cell, context: Context) -> None:

@@ -110,7 +110,7 @@ def judge_transfer(policy: str, home: str, kept: Estimate | None) -> Verdict:
     """A method that was prepared elsewhere; ``kept`` is its score over that of ``home``."""
     claim = f"{policy} keeps at least {KEPT:.0%} of the score of {home}"
     if kept is None:
-        return Verdict(claim, "undecided", f"There is no score above 0 of {home} in this table.")
+        return Verdict(claim, "undecided", f"There is no score of {home} in this table that is surely above 0.")
     return Verdict(claim, "met" if kept.value >= KEPT else "not met", f"It keeps {_interval(kept)} of it.")
 
 

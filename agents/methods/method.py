@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ from agents.evaluation import EpisodeRecord, Evaluator, OnEnd, OnStep, with_rate
 from agents.kinds import ELSEWHERE, KINDS
 from agents.predictors import Predictor
 from gan_env import EnvConfig, GanInstance
-from gan_env.instances import Suite, get_suite
+from gan_env.instances import Suite, Task, get_suite
 from gan_env.knobs import RATE_KNOBS
 
 RESCUE, FREE = "rescue", "free"
@@ -150,10 +150,17 @@ class Method:
 
 
 def elsewhere(method: Method, suite: str) -> Method:
-    """``method``, prepared on ``suite`` and played, as it is then, on the test instances of the cell's own."""
+    """``method``, prepared on ``suite`` and played, as it is then, on the test instances of the cell's own.
+
+    Its check and its preparation raise ``ValueError`` where that would be prepared on data that it is tested on.
+    """
 
     def there(context: Context) -> Context:
-        return dataclasses.replace(context, suite=suite)
+        other = dataclasses.replace(context, suite=suite)
+        shared = _data(other.resolved_suite.tasks) & _data(context.test)
+        if shared:
+            raise ValueError(f"{suite} holds {', '.join(sorted(shared))}, on which suite {context.suite} tests")
+        return other
 
     def prepare(context: Context) -> Prepared:
         prepared = method.prepare(there(context))
@@ -171,6 +178,11 @@ def elsewhere(method: Method, suite: str) -> Method:
         suite=suite,
         check=lambda context: method.check(there(context)),
     )
+
+
+def _data(some: Iterable[Task | GanInstance]) -> set[str]:
+    """Names of the data sets; the same images with other channels are the same."""
+    return {name.removesuffix("-rgb") for one in some for name in one.data.split("+")}
 
 
 def default_budget(suite: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,8 @@ class Run:
     """Where the cell lies; it need not exist."""
     curve: tuple[tuple[float, float], ...] = ()
     """(GAN updates so far, validation grade); empty for what does not learn or where the cell is missing."""
+    commit: str | None = None
+    """Of the program that made it; none where that is not on record."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,8 @@ class Source:
     config: Mapping[str, Any]
     digest: str
     """SHA-256 of ``results.jsonl``, or what stands in for it."""
+    commits: Mapping[str | None, int]
+    """How many of its cells were made by which version of the program."""
 
 
 @dataclass(frozen=True)
@@ -118,12 +123,17 @@ def read_comparison(folders: Sequence[Path]) -> Comparison:
     """
     notices: list[str] = []
     sources: list[Source] = []
+    terms: dict[str, tuple[Path, Any]] = {}  # by suite
     cells: dict[tuple[str, str, str, int], tuple[Run, str]] = {}  # with the kind
     metrics: dict[str, str] = {}
     for folder in folders:
         rows, digest = _rows(folder, notices)
-        sources.append(Source(folder, _config(folder, notices), digest))
-        for key, (run, kind) in _runs(folder, rows, metrics).items():
+        runs = _runs(folder, rows, metrics)
+        config = _config(folder, notices)
+        sources.append(Source(folder, config, digest, Counter(run.commit for run, _ in runs.values())))
+        for suite in {key[0] for key in runs}:
+            _same_terms(terms, suite, folder, config)
+        for key, (run, kind) in runs.items():
             if key in cells and (cells[key][0].final, cells[key][1]) != (run.final, kind):
                 raise ValueError(f"{cells[key][0].folder} and {run.folder} hold different results of the same cell")
             cells.setdefault(key, (run, kind))
@@ -132,6 +142,20 @@ def read_comparison(folders: Sequence[Path]) -> Comparison:
         for suite, name in sorted({key[:2] for key in cells}, key=_rescue_first)
     )
     return Comparison(tables, tuple(sources), (*notices, *_gaps(tables)))
+
+
+def _same_terms(terms: dict[str, tuple[Path, Any]], suite: str, folder: Path, config: Mapping[str, Any]) -> None:
+    """Raise ``ValueError`` where an earlier folder had another budget or played another problem."""
+    options = config.get("options")
+    if not isinstance(options, dict):
+        return
+    own = {name: options.get(name) for name in ("budget", "env")}
+    first, others = terms.setdefault(suite, (folder, own))
+    for name, value in own.items():
+        if value != others[name]:
+            raise ValueError(
+                f"{first} and {folder} cannot share a table: --{name} was {others[name]} there and {value} here"
+            )
 
 
 def _rescue_first(key: tuple[str, str]) -> tuple[str, bool, str]:
@@ -217,6 +241,7 @@ def _runs(
             seconds=float(group[0]["seconds"]),
             folder=cell_folder,
             curve=_curve(cell_folder / CELL, cell.get("curve", ())),
+            commit=None if (commit := cell.get("commit")) is None else str(commit),
         )
         runs[key] = run, group[0]["kind"]
     return runs
@@ -291,6 +316,11 @@ def _gaps(tables: Sequence[Table]) -> list[str]:
             absent = sorted(seeds - {run.seed for run in method.runs})
             if absent:
                 gaps.append(f"{place}: {method.name} lacks seeds {', '.join(map(str, absent))} of {len(seeds)}.")
+        for method in table.methods.values():
+            commits = {run.commit for run in method.runs}
+            if len(commits) > 1:
+                told = ", ".join(sorted(one or "one that is not on record" for one in commits))
+                gaps.append(f"{place}: the runs of {method.name} were made by several versions of the program: {told}.")
         for name, use in ((CELL, "learning curve"), (RECORDS, "knobs"), (SAMPLES, "samples")):
             lacking = [
                 f"{method.name}/{run.seed}"

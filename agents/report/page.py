@@ -238,6 +238,11 @@ def _provenance(sources: Sequence[Source]) -> list[Markup]:
         for name in ("command", "git_commit", "hardware", "python", "versions"):
             if source.config.get(name):
                 rows.append((name.replace("_", " "), _flat(source.config[name])))
+        later = source.config.get("continued")
+        if isinstance(later, list) and later:
+            rows.append(("continued", f"{len(later)} times, by the commands in config.json"))
+        made = sorted((commit or "not on record", count) for commit, count in source.commits.items())
+        rows.append(("commits of the cells", ", ".join(f"{commit} ({count})" for commit, count in made)))
         parts.append(
             tag("dl", *(part for name, text in rows for part in (tag("dt", name), tag("dd", text))), class_="facts")
         )

@@ -95,16 +95,14 @@ class Contest:
         return {name: self._duel(policy, name) for name in self._finals if name != policy}
 
     def kept(self, name: str, home: str) -> Estimate | None:
-        """IQM score of ``name`` over that of ``home``; none without scores, or where ``home`` has none above 0."""
+        """IQM score of ``name`` over that of ``home``; none without scores, or where that of ``home`` is not surely
+        above 0: then it may be any share."""
         if not {name, home} <= self.scores.keys():
             return None
         ours, theirs = (reliable.interquartile_mean_score(self.scores[one]) for one in (name, home))
-        if theirs <= 0:
+        if estimate(theirs, self._iqms[home]).low <= 0:
             return None
-        # A draw in which ``home`` is no better than nothing puts no bound on the share.
-        with np.errstate(divide="ignore", invalid="ignore"):
-            shares = np.where(self._iqms[home] > 0, self._iqms[name] / self._iqms[home], np.inf)
-        return estimate(ours / theirs, shares)
+        return estimate(ours / theirs, self._iqms[name] / np.maximum(self._iqms[home], 1e-9))
 
     def profile_band(self, name: str, thresholds: Floats) -> tuple[Floats, Floats]:
         """Pointwise interval of the share of a method's scores above each threshold: two arrays ``(thresholds,)``."""

@@ -25,16 +25,16 @@ def context(monkeypatch):
 
 def test_a_cell_holds_what_was_played(context, tmp_path):
     cell = Cell("rescue", "ada", (3,))
-    run_cell(tmp_path, cell, dataclasses.replace(context, seed=3))
+    run_cell(tmp_path, cell, dataclasses.replace(context, seed=3), commit="c0ffee")
     folder = cell_folder(tmp_path, "rescue", "ada", 3)
     assert folder == tmp_path / "cells" / "rescue" / "ada" / "3"
     assert sorted(path.name for path in folder.iterdir()) == ["cell.json", "records.json", "samples.png"]
     about = json.loads((folder / "cell.json").read_text())
     assert list(about) == [
-        *("suite", "table", "method", "kind", "seed", "metric", "updates", "seconds", "notes", "curve")
+        *("suite", "table", "method", "kind", "seed", "metric", "commit", "updates", "seconds", "notes", "curve")
     ]
-    assert [about[name] for name in list(about)[:6]] == [
-        *("tiny", "rescue", "ada", "closed loop", 3, "squared sliced W2, n=2048")
+    assert [about[name] for name in list(about)[:7]] == [
+        *("tiny", "rescue", "ada", "closed loop", 3, "squared sliced W2, n=2048", "c0ffee")
     ]
     assert 0 < about["updates"] <= 400 and about["seconds"] >= 0 and about["curve"][-1][0] == about["updates"]
     assert set(about["notes"]["values"]) == {"target", "step", "generator"}
@@ -92,6 +92,25 @@ def test_a_cell_that_fails_is_not_there(context, tmp_path, monkeypatch):
     assert len(missing_cells(tmp_path, ["rescue"], ["ppo"], [0])) == 1 and tidy_results(tmp_path) == []
     clear_unfinished(tmp_path)
     assert list((tmp_path / "cells" / "rescue" / "ppo").iterdir()) == []
+
+
+@pytest.mark.parametrize(("updates", "kind"), [((), ValueError), ((6,), RuntimeError)])
+def test_only_before_the_first_update_is_an_error_a_mistake_of_the_caller(
+    context, tmp_path, monkeypatch, updates, kind
+):
+    told = []
+
+    def prepare(cell):
+        for made in updates:
+            cell.on_step(made)
+        raise ValueError("not a number")
+
+    monkeypatch.setattr(
+        "agents.comparison.find_method", lambda name: dataclasses.replace(METHODS[name], prepare=prepare)
+    )
+    with pytest.raises(kind, match="not a number"):
+        run_cell(tmp_path, Cell("rescue", "ppo", (0,)), dataclasses.replace(context, on_step=told.append))
+    assert told == list(updates)
 
 
 def test_what_is_missing_comes_seed_by_seed(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 from agents import presets
 from agents.evaluation import Evaluator, finals, with_rates
 from agents.kinds import ELSEWHERE, KINDS
-from agents.methods import FREE, METHODS, RESCUE, TABLES, default_budget, find_method
+from agents.methods import FREE, METHODS, RESCUE, TABLES, Context, default_budget, find_method
 from agents.methods.learned import START_FACTOR
 from agents.methods.method import VALIDATION_SHARE, updates_of
 from agents.methods.references import SETTINGS, static_settings
@@ -165,6 +165,22 @@ def test_what_is_prepared_elsewhere_is_played_here(name, context, elsewhere, bri
     assert (own.notes, own.updates, own.curve) == (prepared.notes, prepared.updates, prepared.curve)
 
 
+@pytest.mark.parametrize("preparing", ["ring", "mixed", "transfer-faces"])
+def test_nothing_is_prepared_elsewhere_on_what_it_is_tested_on(preparing, context):
+    method = find_method(f"student_ppo[suite={preparing}]")
+    for act in (method.check, method.prepare):
+        with pytest.raises(ValueError, match=f"{preparing} holds ring, on which suite tiny tests"):
+            act(context(budget=800))
+
+
+def test_one_set_of_images_has_several_names():
+    method = find_method("student_ppo[suite=transfer-faces]")
+    with pytest.raises(ValueError, match="transfer-faces holds digits, on which suite digits tests"):
+        method.check(Context("digits", "rescue", 0, 320_000))
+    with pytest.raises(ValueError, match="transfer-photos holds glyphs, on which suite faces tests"):
+        find_method("ppo[suite=transfer-photos]").check(Context("faces", "rescue", 0, 320_000, {"data": "glyphs"}))
+
+
 def test_the_registry_is_complete():
     assert set(ALGORITHMS) < set(METHODS) and {method.kind for method in METHODS.values()} == set(KINDS) - {ELSEWHERE}
     assert {"noop", "random", "oracle", "constant", "ttur", "linear", "cosine", "r3gan", "fsco", "pbt"} < set(METHODS)
@@ -222,8 +238,18 @@ def test_a_budget_that_does_not_pay_for_learning_is_told_before_a_teacher_is_sou
     assert not spent
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("name", [name for name, algorithm in ALGORITHMS.items() if algorithm.taught])
+def test_a_cell_that_goes_on_keeps_its_teacher(name, context, brief, monkeypatch, tmp_path):
+    cell = context(budget=800, checkpoints=tmp_path / "checkpoints")
+    first = find_method(name).prepare(cell)
+    monkeypatch.setattr("agents.methods.learned.find_schedule", None)
+    again = find_method(name).prepare(cell)
+    assert (again.notes, again.updates, again.curve) == (first.notes, first.updates, first.curve)
+
+
 @pytest.mark.parametrize("table", TABLES)
-@pytest.mark.parametrize("name", [*METHODS, "student_ppo[suite=ring]"])
+@pytest.mark.parametrize("name", [*METHODS, "student_ppo[suite=grid]"])
 def test_whether_a_budget_suffices_is_known_before_it_is_spent(name, table, context, brief):
     spent = []
     method = find_method(name)

@@ -114,6 +114,31 @@ def test_folders_that_contradict_each_other_are_refused(tmp_path):
         read_comparison([first, second])
 
 
+@pytest.mark.parametrize(("name", "others"), [("budget", 3000), ("env", ["decisions=100"])])
+def test_folders_on_other_terms_are_refused(tmp_path, name, others):
+    first = write_comparison(tmp_path / "a", methods=("noop", "ppo"))
+    second = write_comparison(tmp_path / "b", methods=("sac",))
+    config = json.loads((second / "config.json").read_text())
+    (second / "config.json").write_text(json.dumps(config | {"options": {"suite": "ring", name: others}}))
+    with pytest.raises(ValueError, match=f"a and .*b cannot share a table: --{name} was None there and"):
+        read_comparison([first, second])
+    (first / "config.json").unlink()
+    assert len(read_comparison([first, second]).tables[0].methods) == 3, "nothing is known to differ"
+
+
+def test_runs_of_several_versions_are_told(tmp_path):
+    folder = write_comparison(tmp_path / "run", methods=("noop", "oracle", "ppo"), tables=("rescue", "free"))
+    for seed, commit in enumerate(("a" * 40, "a" * 40, "b" * 40)):
+        path = folder / "cells" / "rescue" / "ppo" / str(seed) / "cell.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"commit": commit}))
+    comparison = read_comparison([folder])
+    assert comparison.sources[0].commits == {"a" * 40: 2, "b" * 40: 1, None: 7}
+    (notice,) = comparison.notices
+    assert (
+        notice == f"ring, rescue: the runs of ppo were made by several versions of the program: {'a' * 40}, {'b' * 40}."
+    )
+
+
 def broken(**fields):
     return lambda row: row | fields
 

@@ -218,6 +218,9 @@ def test_the_share_of_a_score_that_is_kept():
     kept = contest.kept("away", "home")
     assert [kept.value, kept.low, kept.high] == pytest.approx([0.7] * 3)
     assert contest.kept("home", "lost") is contest.kept("home", "absent") is None
+    finals["doubtful"] = np.array([[0.5, 0.5, 1.5, 0.9], [1.8, 0.9, 1.2, 0.9]])
+    doubtful = Contest(finals, {}, Scale(0.0, math.log(0.01)))
+    assert np.mean(np.sort(doubtful.scores["doubtful"].ravel())[2:-2]) > 0 and doubtful.kept("home", "doubtful") is None
     assert Contest(finals, {}, None).kept("away", "home") is None
 
 
