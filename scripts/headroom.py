@@ -2,8 +2,9 @@
 
 Takes the schedule that a cell of a comparison has found, multiplies its two peak rates by a grid of factors, and plays
 each on the same training starts, each start several times with other weights, latents and data. If the best pair of one
-start were another than that of the next, and not by luck, a policy that finds out could do better than any schedule.
-And along the schedule itself, what would it gain to watch the quality proxy and to stop at a good moment?
+start is another than that of the next, and not by luck, a policy that finds out could do better than any schedule; what
+a regression on the two starting rates can tell of it is measured on starts that it has not seen. And along the schedule
+itself, what would it gain to watch the quality proxy and to stop at a good moment?
 
 Example: python scripts/headroom.py runs/compare-ring --json headroom.json
 """
@@ -57,9 +58,9 @@ class Options:
     """Its seed."""
     factors: tuple[float, ...] = (0.3, 0.55, 1.0, 1.8, 3.3)
     """What each peak rate is multiplied by; 1 must be among them."""
-    starts: int = 32
+    starts: int = 64
     """Training starts."""
-    replicates: int = 4
+    replicates: int = 2
     """Trainings of each start with each schedule."""
     seed: int = 900
     """Decides the starts; no cell of a comparison with fewer seeds has seen them."""
@@ -74,8 +75,8 @@ def main() -> None:
     torch.set_num_threads(1)
     if 1.0 not in options.factors or min(options.factors) <= 0:
         raise ValueError("--factors must be positive, and 1 among them")
-    if min(options.starts, options.replicates) < 2 or options.num_envs < 1:
-        raise ValueError("--starts and --replicates must be at least 2, --num-envs at least 1")
+    if options.starts < 4 or options.replicates < 2 or options.num_envs < 1:
+        raise ValueError("--starts must be at least 4, --replicates at least 2, --num-envs at least 1")
     folder = RunFolder.existing(options.run_dir)
     cell = folder.read_json(f"cells/{options.table}/{METHOD}/{options.cell_seed}/cell.json")
     env = parse_overrides(folder.read_json("config.json")["options"]["env"], "--env")
@@ -92,11 +93,12 @@ def main() -> None:
             for knob, factor in rates.items()
         }
         grades.append(finals(evaluator.evaluate(schedule(config, values), problems)))
-    stops = stopping(evaluator, schedule(config, cell["notes"]["values"]), problems)
+    stops = stopping(evaluator, schedule(config, cell["notes"]["values"]), problems, options.replicates)
     metric = evaluator.metric
     evaluator.close()
     cube = np.array(grades).reshape(len(factors), options.starts, options.replicates)
-    found = headroom(cube, factors.index((1.0, 1.0)))
+    features = np.log10([(one.lr_g, one.lr_d) for one in problems[:: options.replicates]])
+    found = headroom(cube, factors.index((1.0, 1.0)), features)
     Console().print(as_table(cell, found, stops))
     if options.json is not None:
         record: dict[str, Any] = {
@@ -104,6 +106,7 @@ def main() -> None:
             "metric": metric,
             "schedule": cell["notes"]["values"],
             "factors": factors,
+            "starts": np.round(features, 5).tolist(),
             "headroom": dataclasses.asdict(found),
             "stopped": {str(last): dataclasses.asdict(gain) for last, gain in stops.items()},
             "grades": np.round(cube, 5).tolist(),
@@ -133,15 +136,20 @@ class Watched:
         return self.predictor.predict(observation, **options)
 
 
-def stopping(evaluator: Evaluator, predictor: Predictor, problems: Sequence[GanInstance]) -> dict[int, Gain]:
-    """By the number of last decisions that are watched; on as many problems of the first's kind as train at once."""
+def stopping(
+    evaluator: Evaluator, predictor: Predictor, problems: Sequence[GanInstance], replicates: int
+) -> dict[int, Gain]:
+    """By the number of last decisions that are watched; on all problems of the first's kind."""
     core = evaluator.core(problems[0])
-    chosen = [problem for problem in problems if evaluator.core(problem) is core][: core.size]
-    watched = Watched(predictor, core)
-    records = evaluator.evaluate(watched, chosen)
-    ends = finals(records), np.array([record.final_proxy for record in records])
-    looks = np.array(watched.grades)[1:, : len(chosen)], np.array(watched.proxies)[1:, : len(chosen)]
-    grades, proxies = (np.vstack([before, end]) for before, end in zip(looks, ends, strict=True))
+    chosen = [problem for problem in problems if evaluator.core(problem) is core]
+    parts = []
+    for some in (chosen[index : index + core.size] for index in range(0, len(chosen), core.size)):
+        watched = Watched(predictor, core)
+        records = evaluator.evaluate(watched, some)
+        ends = finals(records), np.array([record.final_proxy for record in records])
+        looks = np.array(watched.grades)[1:, : len(some)], np.array(watched.proxies)[1:, : len(some)]
+        parts.append([np.vstack([before, end]) for before, end in zip(looks, ends, strict=True)])
+    grades, proxies = (np.hstack(one).reshape(len(one[0]), -1, replicates) for one in zip(*parts, strict=True))
     return {last: stopped(grades, proxies, last) for last in sorted({round(s * len(grades)) or 1 for s in STOP_WITHIN})}
 
 
@@ -151,7 +159,16 @@ def as_table(cell: dict[str, Any], found: Headroom, stops: dict[int, Gain]) -> T
         table.add_column(column, justify="right" if column else "left")
     table.add_row("luck's share of the variance of log grades", f"{found.luck:.0%}", "")
     table.add_row("to improve with a probability of 0.75", f"{found.needed:.2f}", "0.75")
-    gains = {"peaks for each start, chosen under other luck": found.adapted, "peaks in hindsight": found.hindsight}
+    differ = found.interaction
+    table.add_row(
+        f"starts differ in the peaks that they want (p = {differ.chance:.2g})", f"e^±{differ.deviation:.2f}", ""
+    )
+    gains = {
+        "other peaks for all, chosen on other starts": found.other,
+        "peaks by the starting rates, learned on other starts": found.told,
+        "the latter against the former": found.told_beyond_other,
+        "peaks in hindsight": found.hindsight,
+    }
     gains |= {f"stopped at the best proxy of the last {last} decisions": gain for last, gain in stops.items()}
     for name, gain in gains.items():
         table.add_row(name, text(gain.ratio), text(gain.improvement))

@@ -20,11 +20,13 @@ def test_the_room_above_a_schedule_is_measured(tiny_suite, run_script, capsys, t
         "1",
     ]
     assert run_script("compare", *common) == 0
-    small = ["--factors", "1", "2", "--starts", "3", "--replicates", "2", "--num-envs", "4", "--json", "room.json"]
+    small = ["--factors", "1", "2", "--starts", "4", "--replicates", "2", "--num-envs", "4", "--json", "room.json"]
     assert run_script("headroom", "run", *small) == 0
     record = json.loads((tmp_path / "room.json").read_text())
     grades = np.array(record["grades"])
-    assert grades.shape == (4, 3, 2) and len(np.unique(grades)) > 6, "replicates and schedules differ"
+    assert grades.shape == (4, 4, 2) and len(record["starts"]) == 4 and len(np.unique(grades)) > 6, (
+        "replicates and schedules differ"
+    )
     assert record["factors"] == [[1, 1], [1, 2], [2, 1], [2, 2]] and 0 <= record["headroom"]["luck"] <= 1
     assert set(record["stopped"]) == {"1", "2"}
     capsys.readouterr()
