@@ -48,7 +48,8 @@ def make_options(cls: type[_Options], options: Mapping[str, Any]) -> _Options:
 class EnvConfig:
     """Everything that ``gym.make("gan_env:GanBalanceEnv-v0", ...)`` accepts, validated.
 
-    A wrong value raises ``ValueError`` with one line that names the allowed ones.
+    A wrong value raises ``ValueError`` with one line that names the allowed ones; whether data, networks and the
+    suite's resolution fit each other shows when an environment is made.
     """
 
     suite: str = "faces"

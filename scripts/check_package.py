@@ -27,7 +27,8 @@ DATA = (
 """Files in the wheel that are no source."""
 SOURCE_ARCHIVE = (
     *("LICENSE", "THIRD_PARTY.md", "README.md", "Makefile", "constraints.txt", "pyproject.toml", "mkdocs.yml"),
-    *("docs/index.md", "scripts/train_agent.py", "tests/conftest.py", "tests/gan_env/conftest.py"),
+    *("docs/index.md", "examples/balanced_dcgan.py", "scripts/train_agent.py"),
+    *("tests/conftest.py", "tests/gan_env/conftest.py"),
 )
 """What the source archive must hold beside the packages: all that a test run needs."""
 USE = """

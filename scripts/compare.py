@@ -79,8 +79,7 @@ class Options:
     table: str = "rescue"
     """rescue, free, or both with a comma."""
     methods: str = "noop,random,oracle,cosine,best_static,best_schedule,ada,gap_aware,apfl,pbt,dqn,ppo,taught_ppo"
-    """Methods with commas, --list names all; a learned one with another environment, or prepared on another suite, is
-    NAME[OPTION=VALUE;...]."""
+    """Methods with commas, --list names all; NAME[OPTION=VALUE;...] is a variant: docs/comparison.md."""
     seeds: int = 10
     """Cells of each method that depends on its seed: seeds 0 to this one less 1."""
     budget: int | None = None

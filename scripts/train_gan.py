@@ -1,8 +1,7 @@
 """Train one GAN, its knobs turned by a rule or by a trained agent, and score it.
 
 Any backbone on any data set. Controllers: none, or noop, leaves the knobs alone; cosine is a schedule of the rates;
-apfl watches the accuracies; a run folder of train_agent.py is asked what to do. docs/train-gan.md tells of these and
-others.
+apfl watches the accuracies; a run folder of train_agent.py is asked what to do. --list names all.
 
 Examples:
     python scripts/train_gan.py --data faces --resolution 32 --controller cosine --updates 4000
@@ -22,6 +21,8 @@ from typing import Any
 
 import torch
 from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 from tqdm import tqdm
 
 from agents.checkpoint import Checkpoint, Checkpoints
@@ -34,6 +35,7 @@ from agents.interruption import Interruption
 from agents.report import score_table
 from agents.restoring import Each, require_like, restoring
 from agents.resuming import folder_of, going_on, parse_options
+from agents.rules import RULES
 from agents.run_folder import RunFolder, provenance
 from agents.tree_file import Tree
 from gan_backbones.metrics import Extractor, Score, Subject, make_extractor, score_images
@@ -65,7 +67,7 @@ class Options:
     loss: str = "nonsaturating"
     """Adversarial loss."""
     controller: str = "noop"
-    """Who turns the knobs: a rule (docs/train-gan.md), or a run folder of train_agent.py."""
+    """Who turns the knobs: a rule, --list names all, or a run folder of train_agent.py."""
     knobs: str | None = None
     """What a rule may turn, by default lr_g,lr_d; some rules and every trained agent have their own."""
     observation: str | None = None
@@ -114,6 +116,8 @@ class Options:
     """Where prepared data are kept; by default the user's cache folder."""
     progress: bool = True
     """Show progress bars."""
+    list: bool = False
+    """Print every rule that may turn the knobs, and stop."""
 
     @property
     def decisions(self) -> int:
@@ -122,7 +126,11 @@ class Options:
 
 
 def main() -> None:
-    train(parse_options(Options, __doc__))
+    options = parse_options(Options, __doc__)
+    if options.list:
+        print_rules()
+    else:
+        train(options)
 
 
 def train(options: Options) -> None:
@@ -317,6 +325,14 @@ def config_of(options: Options, needed: Mapping[str, Any], growth: Growth | None
         cache_dir=options.cache_dir,
         progress=options.progress,
     )
+
+
+def print_rules() -> None:
+    """Every rule with its kind."""
+    table = Table("controller", "kind", "what it does", box=None, padding=(0, 2, 0, 0))
+    for name, rule in RULES.items():
+        table.add_row(name, rule.kind, escape(rule.description))
+    Console().print(table, highlight=False)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What the documentation shows of the program itself, as Markdown: written from the tables, never by hand.
 
-A page asks for a part by a line ``<!-- generated: NAME -->``; :data:`PARTS` holds the names.
+A page asks for a part by a line ``*`make docs` writes here: NAME (where else it can be read)*``, which is what readers
+of the repository see; :data:`PARTS` holds the names.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from gan_env.reward import PRESETS, TERMS
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("gan_env", "agents", "gan_backbones")
-_PLACEHOLDER = re.compile(r"^<!-- generated: (.+?) -->$", re.MULTILINE)
+_PLACEHOLDER = re.compile(r"^\*`make docs` writes here: (.+?)(?: \(.+\))?\*$", re.MULTILINE)
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s#]+)(#[^)\s]*)?\)")
 
 

@@ -134,7 +134,7 @@ def test_every_table_has_as_many_cells_in_each_row(docs_tool):
 def test_pages_are_filled_and_listed(docs_tool, page):
     cards = docs_tool("cards")
     filled = cards.fill(cards.with_site_links(page.read_text(), page.parent))
-    assert "<!-- generated" not in filled
+    assert "writes here" not in filled
     assert ":class:" not in filled and ":func:" not in filled
     assert f": {page.relative_to(DOCS).as_posix()}\n" in (ROOT / "mkdocs.yml").read_text()
     for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", filled):
@@ -144,7 +144,7 @@ def test_pages_are_filled_and_listed(docs_tool, page):
 
 def test_an_unknown_part_is_refused(docs_tool):
     with pytest.raises(ValueError, match=r"'nothing'; known: .*features"):
-        docs_tool("cards").fill("<!-- generated: nothing -->")
+        docs_tool("cards").fill("*`make docs` writes here: nothing (anywhere)*")
 
 
 @pytest.mark.parametrize("package", PACKAGES)

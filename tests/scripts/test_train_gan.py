@@ -114,3 +114,11 @@ def test_stage_belongs_to_whoever_grows(run_script, capsys):
     arguments = ["--backbone", "mspg", "--backbone-options", "width=2", "--grow", "0.5", "--constants", "stage=0.5"]
     assert run_script("train_gan", *SMALL, *arguments) == 2
     assert "--grow sets the knob 'stage'" in capsys.readouterr().err
+
+
+def test_all_rules_are_listed(run_script, capsys, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert run_script("train_gan", "--list") == 0
+    printed = capsys.readouterr().out
+    for name, rule in RULES.items():
+        assert name in printed and rule.kind in printed
