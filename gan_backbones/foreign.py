@@ -124,6 +124,14 @@ def check_gan(name: str, build: BuildFunction, latent_size: int, sample_shape: t
             outputs.append((fresh, copy.deepcopy(discriminator)(fresh)))
     if any(not torch.equal(one, other) for one, other in zip(*outputs, strict=True)):
         raise fail("a forward pass draws random numbers (dropout, noise); rows could not be reproduced")
+    samples, together = outputs[0]
+    with torch.no_grad():
+        halves = [copy.deepcopy(discriminator)(half) for half in samples.chunk(2)]
+    if not torch.allclose(torch.cat(halves), together, rtol=1e-3, atol=1e-4):
+        raise fail(
+            "the discriminator's verdict on a sample depends on the others of its batch (batch norm?); real and "
+            "generated samples are judged as one batch, so use instance or group norm"
+        )
 
 
 def _build(build: BuildFunction, sample_shape: tuple[int, ...]) -> tuple[nn.Module, nn.Module]:

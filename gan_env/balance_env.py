@@ -46,7 +46,8 @@ class GanBalanceEnv(gym.Env[NDArray[np.float32], Any], EzPickle):
 
     ## Endings
     `terminated` by divergence (something is not finite), collapse (the samples' spread below a tenth of the episode's
-    best at 3 decisions in a row), or the end of the budget, which the observation shows. Never `truncated`.
+    best and of the data's at 3 decisions in a row), or the end of the budget, which the observation shows. Never
+    `truncated`.
 
     ## Reset
     `reset(seed=s)` draws a training instance; `reset(options={"instance": instance})` pins a

@@ -28,7 +28,8 @@ from gan_env.transfer import merge, on_device, take_rows, to_device, to_host
 COLLAPSE_REACHED = 0.25
 """Collapse counts only after the samples' spread had reached this share of the data's, ..."""
 COLLAPSE_SHARE = 0.1
-"""... and means a spread below this share of the episode's own best ..."""
+"""... and means a spread below this share of the episode's own best, or of the data's where that is less: a GAN that
+overshoots and comes back has not collapsed; ..."""
 COLLAPSE_STEPS = 3
 """... at this many decisions in a row."""
 _SMALLEST_DISTANCE = 1e-9
@@ -325,8 +326,8 @@ class BalanceCore:
         return distance.clamp(_SMALLEST_DISTANCE, self.task.worst_proxy), diversity, finite
 
     def _notice_collapse(self, rows: Sequence[int], diversity: Tensor) -> Tensor:
-        """``(N,)``: the spread has been far below the episode's best for some decisions. NaN never counts."""
-        best = torch.where(diversity > self._best_diversity, diversity, self._best_diversity)
+        """``(N,)``: the spread has been far below the episode's best and the data's for a while. NaN never counts."""
+        best = torch.where(diversity > self._best_diversity, diversity, self._best_diversity).clamp(max=1.0)
         low = (best >= COLLAPSE_REACHED) & (diversity < COLLAPSE_SHARE * best)
         streak = torch.where(low, self._low_diversity + 1, 0)
         self._best_diversity = merge(best, self._best_diversity, rows)

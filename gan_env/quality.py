@@ -1,6 +1,8 @@
 """How good the samples of many GANs are: the proxy that rewards are made of, and the grader that tables are made of.
 
-They never share an extractor, directions or samples, so that a policy which learned to please the proxy is found out.
+The grader looks along other directions, at an independent draw of the data and at fresh samples, so that a policy which
+learned to please the proxy is found out. On images, the proxy's small network has learned from the grader's: what that
+one is blind to, both are.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import warnings
 from collections.abc import Callable, Mapping
@@ -36,6 +37,7 @@ class Plan:
     """How a budget is spent."""
 
     trials: int
+    """As many at least; where GANs fail and end early, the budget pays for more."""
     instances: int
     """Training instances of each trial, the same for all."""
     looks: int
@@ -98,6 +100,7 @@ def search(
     """
     plan = Plan.of(context, budget)
     training, validation = (started(some, rates) for some in (context.training(plan.instances), context.validation))
+    trial_cost, look_cost = updates_of(training), updates_of(validation)
     updates = 0
 
     def count(made: int) -> None:
@@ -117,21 +120,27 @@ def search(
         sampler = optuna.samplers.TPESampler(seed=SEED_STRIDE * context.seed, multivariate=True)
     study = optuna.create_study(sampler=sampler)
     study.enqueue_trial({name: one.default if isinstance(one, Gain) else one[0] for name, one in space.items()})
-    looks = {round(plan.trials * (index + 1) / plan.looks) for index in range(plan.looks)}
+    looks = {round(plan.trials * (index + 1) / plan.looks) for index in range(plan.looks - 1)}
     tried: dict[int, float] = {}
     curve: list[tuple[int, float]] = []
+
+    def look() -> None:
+        untried = (one for one in study.trials if one.number not in tried)
+        best = min(untried, key=lambda one: cast(float, one.value))
+        tried[best.number] = grade(best.params, validation)
+        curve.append((updates, min(tried.values())))
+
     try:
-        for number in range(1, plan.trials + 1):
+        while updates + trial_cost + (plan.looks - len(tried)) * look_cost <= budget:
             trial = study.ask({name: _distribution(one) for name, one in space.items()})
             study.tell(trial, grade(trial.params, training))
-            if number in looks:
-                untried = (one for one in study.trials if one.number not in tried)
-                best = min(untried, key=lambda one: cast(float, one.value))
-                tried[best.number] = grade(best.params, validation)
-                curve.append((updates, min(tried.values())))
+            if len(study.trials) in looks:
+                look()
+        look()
     finally:
         evaluator.close()
     chosen = min(tried, key=lambda number: tried[number])
+    plan = dataclasses.replace(plan, trials=len(study.trials))
     return Found(dict(study.trials[chosen].params), updates, tuple(curve), plan)
 
 

@@ -57,6 +57,9 @@ REFUSED = {
     r"the generator gave torch.Size\(\[4, 3\]\) for 4 latents": {"make_generator": lambda: generator(3)},
     "the generator does not take latents": {"make_generator": lambda: nn.Linear(7, 2)},
     "the discriminator must give one logit per sample": {"make_discriminator": lambda: nn.Linear(2, 5)},
+    "verdict on a sample depends on the others": {
+        "make_discriminator": lambda: nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.LeakyReLU(), nn.Linear(8, 1))
+    },
     "parameter module.unused.weight of the discriminator gets no gradient": {"make_discriminator": Idle},
     "both networks need parameters": {"make_discriminator": lambda: nn.Flatten()},
     "module.0.weight is frozen": {"make_discriminator": frozen},

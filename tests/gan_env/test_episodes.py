@@ -234,6 +234,8 @@ SCRIPTS = {
     "interrupted": ([HIGH] + [LOW] * (COLLAPSE_STEPS - 1) + [HIGH] + [LOW] * COLLAPSE_STEPS, 1 + 2 * COLLAPSE_STEPS),
     "from a later best": ([HIGH, 4 * HIGH] + [2 * LOW] * COLLAPSE_STEPS, 2 + COLLAPSE_STEPS),
     "not low enough": ([HIGH] + [1.1 * HIGH * COLLAPSE_SHARE] * 6, None),
+    "back from an overshoot": ([40.0] + [1.1 * COLLAPSE_SHARE] * 6, None),
+    "from an overshoot to nothing": ([40.0] + [0.9 * COLLAPSE_SHARE] * COLLAPSE_STEPS, 1 + COLLAPSE_STEPS),
     "never spread": ([0.99 * COLLAPSE_REACHED] + [0.0] * 6, None),
 }
 
