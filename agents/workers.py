@@ -97,6 +97,7 @@ class Workers:
         own = dataclasses.replace(config, device=config.device.partition(":")[0], progress=False)
         for _ in range(_ATTEMPTS):
             with self._lock:
+                self._require_room()
                 host = min(self._open, key=lambda one: self._held[id(one)])
                 self._held[id(host)] += 1
                 self._open.remove(host)
@@ -127,14 +128,16 @@ class Workers:
     def _bury(self, host: Host, config: EnvConfig) -> None:
         """Replace a worker, unless another core of it has noticed before."""
         with self._lock:
-            if host not in self._open:
-                return
-            self._open.remove(host)
-            self.lost += 1
-            host.end()
-            self._add(self._hosts.open(config.device, 1))
-            if not self._open:
-                raise GivenUpError("the last worker of the cluster was lost, and there is no room for another")
+            if host in self._open:
+                self._open.remove(host)
+                self.lost += 1
+                host.end()
+                self._add(self._hosts.open(config.device, 1))
+            self._require_room()
+
+    def _require_room(self) -> None:
+        if not self._open:
+            raise GivenUpError("the last worker of the cluster was lost, and there is no room for another")
 
     def _add(self, hosts: list[Host]) -> None:
         self._open += hosts

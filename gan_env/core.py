@@ -248,6 +248,7 @@ class BalanceCore:
             "measurement": dataclasses.asdict(self._measurement),
             "population": self.population.state_dict(),
             "observer": self.observer.vector.clone(),
+            "lost": np.zeros(self.size, dtype=bool),  # as elsewhere, so that a run may move between machines
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from agents.evaluation import Evaluator
 from agents.predictors import NoopPredictor
+from agents.restoring import require_like
 from agents.sb3 import make_training_env
 from agents.workers import Workers
 from gan_env import EnvConfig, GanBalanceVectorEnv
@@ -181,6 +182,18 @@ def test_without_room_the_others_take_over(local):
         env.step(actions(2))
 
 
+def test_the_last_worker_is_missed_by_each_of_its_populations():
+    hosts = FakeHosts(1, spare=0)
+    workers = Workers(hosts)
+    config = EnvConfig(**OPTIONS, workers=2)
+    assert workers.count(config, SIZE) == 2
+    shards = [workers.start(config, ROWS_PER_SHARD, config.resolved_suite().tasks[0]) for _ in range(2)]
+    hosts.opened[0].alive = False
+    for shard in shards:
+        with pytest.raises(GivenUpError, match="the last worker of the cluster was lost"):
+            workers.replace(shard, config, ROWS_PER_SHARD, config.resolved_suite().tasks[0])
+
+
 def test_a_worker_that_always_dies_is_given_up():
     hosts = FakeHosts()
     env = make(hosts)
@@ -254,6 +267,7 @@ def test_a_state_goes_to_a_cluster_and_back():
         one.reset(seed=5)
         one.step(actions(0)[:ROWS_PER_SHARD])
         other.reset(seed=6)
+        require_like(one.get_state(), other.get_state())  # as a checkpoint is asked
         other.set_state(one.get_state())
         for seen, expected in zip(*(env.step(actions(1)[:ROWS_PER_SHARD])[:4] for env in (one, other)), strict=True):
             np.testing.assert_array_equal(seen, expected)
