@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from gan_env.knobs import KNOBS
 
+_ROUNDING = 1e-6
+"""Share by which a rate that was set to a bound may miss it: optimizers keep float32."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -40,7 +43,7 @@ def knob_limits(
     """log10 of the knobs' starts ``(1, K)``, and of their lower and upper bounds ``(K,)``.
 
     Defaults stand in for what is not ``given`` or bounded. Raises ``ValueError`` for a knob that is not among
-    ``knobs``, bounds wider than its own, and a start outside them.
+    ``knobs``, bounds wider than its own, and a start that lies outside them by more than rounding.
     """
     for name in (*given, *bounds):
         if name not in knobs:
@@ -51,8 +54,8 @@ def knob_limits(
         start = given.get(name, KNOBS[name].default)
         if not KNOBS[name].low <= low <= high <= KNOBS[name].high:
             raise ValueError(f"bounds of {name} must lie in [{KNOBS[name].low:g}, {KNOBS[name].high:g}]")
-        if not low <= start <= high:
+        if not low * (1 - _ROUNDING) <= start <= high * (1 + _ROUNDING):
             raise ValueError(f"{name} starts at {start:g}, outside its bounds [{low:g}, {high:g}]")
-        rows.append((math.log10(start), math.log10(low), math.log10(high)))
+        rows.append([math.log10(value) for value in (min(max(start, low), high), low, high)])
     start_row, lows, highs = np.array(rows).T
     return start_row[None], lows, highs

@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import optim
 
 from agents.balancer import Balancer
-from agents.balancer_plan import Plan
+from agents.balancer_plan import Plan, knob_limits
+from gan_env.knobs import RATE_KNOBS
 from tests.agents.deployed import Loop, always, run, varied
 
 ROOT = Path(__file__).parents[2]
@@ -64,6 +65,17 @@ def test_what_makes_no_sense_is_refused(options, reason):
     with pytest.raises(ValueError, match=reason):
         Balancer(always(0)).attach(*loop.optimizers, **options)
     assert loop.rates == (1e-3, 1e-3) and not loop.optimizer_g._optimizer_step_pre_hooks
+
+
+@pytest.mark.parametrize(("bound", "missed"), [(1e-5, -1), (1e-3, 1)])
+def test_a_start_that_misses_a_bound_by_rounding_is_taken_as_the_bound(bound, missed):
+    def start(share):
+        given = dict.fromkeys(RATE_KNOBS, bound * (1 + missed * share))
+        return 10 ** knob_limits(RATE_KNOBS, given, dict.fromkeys(RATE_KNOBS, (1e-5, 1e-3)))[0][0]
+
+    assert start(5e-7) == pytest.approx([bound, bound], rel=1e-12)
+    with pytest.raises(ValueError, match="outside its bounds"):
+        start(1e-5)
 
 
 def test_one_optimizer_for_both_and_updates_before_attaching_are_refused():

@@ -10,7 +10,7 @@ from torch import optim
 from agents.balancer import Balancer
 from agents.policies.network import Layer
 from agents.policies.policy import Policy
-from tests.agents.deployed import Loop, run, spec, varied
+from tests.agents.deployed import Loop, always, run, spec, varied
 
 
 @pytest.mark.parametrize("make", [optim.Adam, optim.SGD], ids=["adam", "sgd"])
@@ -37,6 +37,26 @@ def test_a_run_that_was_interrupted_goes_on_as_if_it_was_not(make, beside_schedu
     assert run(resumed, fresh, total - stop) == whole
     assert fresh.rates == loop.rates and len(set(whole)) > 2
     assert np.array_equal(resumed.observation, balancer.observation)
+
+
+@pytest.mark.parametrize("rate", [float, torch.tensor], ids=["float", "tensor"])
+@pytest.mark.parametrize("start", [5e-5, 2e-4, 1e-3])
+def test_a_run_that_has_reached_its_bounds_goes_on(rate, start):
+    def attached(loop):
+        policy = always([1.0, -1.0], action_type="continuous")
+        bounds = dict.fromkeys(("lr_g", "lr_d"), (1e-5, 1e-3))
+        return Balancer(policy).attach(*loop.optimizers, total_updates=200, decisions=20, bounds=bounds)
+
+    loops = [Loop(lr_g=rate(start), lr_d=rate(start), foreach=False) for _ in range(2)]
+    balancer = attached(loops[0])
+    at_bounds = run(balancer, loops[0], 100)[-1]
+    assert at_bounds == pytest.approx((1e-3, 1e-5))
+    for one, saved in zip(loops[1].optimizers, loops[0].optimizers, strict=True):
+        one.load_state_dict(saved.state_dict())
+    resumed = attached(loops[1])
+    resumed.load_state_dict(balancer.state_dict())
+    assert run(resumed, loops[1], 100) == run(balancer, loops[0], 100) == [at_bounds] * 100
+    assert loops[1].rates == loops[0].rates
 
 
 def attached(policy=None, **options):
