@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import zipfile
 from collections.abc import Mapping
@@ -18,6 +19,8 @@ from gan_env import EnvConfig
 from gan_env.spaces import action_space, observation_space
 
 _WEIGHTS = "policy.pth"
+_SHAPING = ("policy_kwargs", "use_sde")
+"""Arguments of an algorithm's class that say what its policy is made of."""
 _DESCRIPTION = 2**20
 """Bytes that names, shapes and alignment may take beside the weights."""
 
@@ -34,7 +37,7 @@ def load_run(run_dir: Path) -> tuple[BasePolicy, EnvConfig, dict[str, Any]]:
             if environment.get(name) is not None:  # JSON knows no tuples
                 environment[name] = tuple(tuple(part) if isinstance(part, list) else part for part in environment[name])
         config = EnvConfig(**environment)
-        algorithm, options = settings["options"]["algo"], settings["algorithm"].get("policy_kwargs", {})
+        algorithm, options = settings["options"]["algo"], dict(settings["algorithm"])
     except (KeyError, TypeError, AttributeError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise ValueError(f"{str(run_dir)!r} is no run folder of train_agent.py: {reason}") from None
@@ -49,12 +52,13 @@ def load_policy(
     path: Path,
     observations: gym.spaces.Box,
     actions: gym.Space[Any],
-    policy_kwargs: Mapping[str, Any],
+    options: Mapping[str, Any],
 ) -> BasePolicy:
     """The policy in a file that a model of the algorithm ``name`` saved, to be asked and not to be trained further.
 
-    Only its weights are read, into a policy that is built anew: nothing in the file is unpickled. Raises
-    ``ValueError``, in one line, for a file that is missing or damaged and for weights that do not fit.
+    ``options`` are arguments of the class, of which those that shape the policy count. Only its weights are read, into
+    a policy that is built anew: nothing in the file is unpickled. Raises ``ValueError``, in one line, for a file that
+    is missing or damaged and for weights that do not fit.
     """
     if not isinstance(name, str) or name not in ALGORITHMS:
         raise ValueError(f"unknown algorithm {name!r}; known: {', '.join(ALGORITHMS)}")
@@ -62,8 +66,10 @@ def load_policy(
     try:
         # Some classes add to these options themselves.
         make: Any = algorithm.cls
-        blank = make(algorithm.policy, None, policy_kwargs=dict(policy_kwargs), _init_setup_model=False)
-        policy = blank.policy_class(observations, actions, lambda left: 0.0, **blank.policy_kwargs)
+        shaping = copy.deepcopy({option: options[option] for option in _SHAPING if option in options})
+        blank = make(algorithm.policy, None, **shaping, _init_setup_model=False)
+        arguments = ({"use_sde": True} if blank.use_sde else {}) | blank.policy_kwargs
+        policy = blank.policy_class(observations, actions, lambda left: 0.0, **arguments)
         policy.load_state_dict(torch.load(_read_member(path, policy), map_location="cpu", weights_only=True))
     except Exception as error:  # whatever a wrong byte or a wrong option leads to
         reason = " ".join(str(error).split())[:200] or type(error).__name__

@@ -1,5 +1,6 @@
 """Rules and trained policies by name: what each does, derived a second time."""
 
+import inspect
 import json
 import math
 
@@ -11,6 +12,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 from agents.apfl import Apfl
 from agents.controllers import ALIASES, find_controller
 from agents.evaluation import Evaluator, with_rates
+from agents.policies.export import export_policy
 from agents.presets import ALGORITHMS
 from agents.rules import RULES
 from agents.sb3 import make_model
@@ -220,17 +222,25 @@ class Spaces(gym.Env):
         self.observation_space = gym.spaces.Box(-5.0, 5.0, (len(config.observer().names),), np.float32)
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+PLAIN = [(name, algorithm.action_types[0], {}) for name, algorithm in ALGORITHMS.items()]
+STATE_DEPENDENT = [
+    (name, "continuous", {"use_sde": True})
+    for name, algorithm in ALGORITHMS.items()
+    if "use_sde" in inspect.signature(algorithm.cls).parameters and "continuous" in algorithm.action_types
+]
+"""Those that can explore by noise that depends on the state."""
+
+
+@pytest.mark.parametrize(("algorithm", "action_type", "options"), PLAIN + STATE_DEPENDENT)
 @pytest.mark.filterwarnings("ignore::UserWarning")  # of sizes that no training follows
-def test_a_saved_policy_decides_as_before(algorithm, tmp_path):
-    action_type = ALGORITHMS[algorithm].action_types[0]
-    networks = {"net_arch": [8, 4]}
-    model = make_model(algorithm, DummyVecEnv([lambda: Spaces(action_type)]), 0, {"policy_kwargs": networks})
+def test_a_saved_policy_decides_as_before(algorithm, action_type, options, tmp_path):
+    options = options | {"policy_kwargs": {"net_arch": [8, 4]}}
+    model = make_model(algorithm, DummyVecEnv([lambda: Spaces(action_type)]), 0, options)
     model.save(tmp_path / "policy.zip")
     environment = {"action_type": action_type, "moves": [1.5, 5.0], "observation": "default", "history": 3}
     settings = {
         "options": {"algo": algorithm},
-        "algorithm": {"policy_kwargs": networks},
+        "algorithm": options,
         "environment": environment | {"knobs": ["lr_g", "lr_d", "fm_weight"], "reward": "default"},
     }
     (tmp_path / "config.json").write_text(json.dumps(settings))
@@ -241,6 +251,8 @@ def test_a_saved_policy_decides_as_before(algorithm, tmp_path):
     expected, _ = model.predict(observations, deterministic=True)
     actions, _ = policy.predict(observations, deterministic=True)
     np.testing.assert_allclose(actions, expected, rtol=1e-5)
+    deployed, _ = export_policy(policy, config).act(observations)
+    np.testing.assert_allclose(deployed, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_what_is_no_controller_is_told_in_one_line(tmp_path):
