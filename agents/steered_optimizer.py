@@ -18,6 +18,7 @@ NORMALISED = Adam | AdamW | RMSprop
 class SteeredOptimizer:
     """Every group's rate is its starting rate times one factor, so groups keep their ratios.
 
+    A group that is added later starts where the factor leaves it at the rate that it comes with.
     With ``beside_scheduler``, the factor multiplies whatever rate a scheduler has put into the groups, for the length
     of each step alone: the scheduler never sees it. Updates are measured by Adam's and AdamW's moments; for any other
     class by the weights before and after a step, while :attr:`watching`.
@@ -27,9 +28,8 @@ class SteeredOptimizer:
         self.optimizer = optimizer
         self.beside_scheduler = beside_scheduler
         self.factor = 1.0
-        names = ("initial_lr", "lr") if beside_scheduler else ("lr",)
-        self.base_rates = [float(next(group[name] for name in names if name in group)) for group in self._groups]
-        """The starting rate of each group."""
+        self._base_rates: list[float] = []
+        self._take_in_groups()
         self.watching = False
         """Whether the steps of an optimizer without Adam's moments are being measured."""
         self.steps = 0
@@ -51,10 +51,17 @@ class SteeredOptimizer:
 
     def set_factor(self, factor: float) -> None:
         """Multiply the starting rates, or the scheduler's, by ``factor`` from now on."""
+        self._take_in_groups()
         self.factor = factor
         if not self.beside_scheduler:
             for group, rate in zip(self._groups, self.rates, strict=True):
                 _put_rate(group, rate)
+
+    @property
+    def base_rates(self) -> list[float]:
+        """The starting rate of each group."""
+        self._take_in_groups()
+        return list(self._base_rates)
 
     @property
     def rates(self) -> list[float]:
@@ -87,13 +94,13 @@ class SteeredOptimizer:
 
     def state_dict(self) -> dict[str, Any]:
         counted = {"steps": self.steps, "measured": self._measured}
-        return {"base_rates": list(self.base_rates), "factor": self.factor} | counted
+        return {"base_rates": self.base_rates, "factor": self.factor} | counted
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Raises ``ValueError`` for another number of groups."""
-        if len(state["base_rates"]) != len(self.base_rates):
-            raise ValueError(f"the state is of {len(state['base_rates'])} parameter groups, not {len(self.base_rates)}")
-        self.base_rates = list(state["base_rates"])
+        if len(state["base_rates"]) != len(self._groups):
+            raise ValueError(f"the state is of {len(state['base_rates'])} parameter groups, not {len(self._groups)}")
+        self._base_rates = list(state["base_rates"])
         self.steps, measured = state["steps"], state["measured"]
         self._measured = None if measured is None else measured.to(self.device)
         self.set_factor(state["factor"])
@@ -105,6 +112,12 @@ class SteeredOptimizer:
     @property
     def _weights(self) -> list[Tensor]:
         return [parameter for group in self._groups for parameter in group["params"]]
+
+    def _take_in_groups(self) -> None:
+        """Give the groups that are new their starting rates, under the factor that is in force."""
+        names, within = (("initial_lr", "lr"), 1.0) if self.beside_scheduler else (("lr",), self.factor)
+        for group in self._groups[len(self._base_rates) :]:
+            self._base_rates.append(float(next(group[name] for name in names if name in group)) / within)
 
     def _step_of(self, group: Mapping[str, Any], parameter: Tensor) -> Tensor:
         """The step of one parameter per unit of rate."""

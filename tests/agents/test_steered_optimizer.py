@@ -86,6 +86,48 @@ def test_a_factor_does_what_a_scheduler_would(problem, make):
         assert [group["lr"] for group in optimizer.param_groups] == steered.rates
 
 
+@every_optimizer
+def test_a_group_that_is_added_is_steered_from_what_it_has(problem, make):
+    optimizer, step = problem(make)
+    steered = SteeredOptimizer(optimizer)
+    steered.set_factor(0.5)
+    added = torch.nn.Parameter(torch.ones(3, dtype=torch.float64))
+    optimizer.add_param_group({"params": [added], "lr": 2e-3})
+    added.grad = torch.ones_like(added)
+    step()
+    assert optimizer.param_groups[2]["lr"] == 2e-3 and steered.norms().isfinite().all()
+    steered.set_factor(2.0)
+    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([2e-2, 6e-3, 8e-3])
+    fresh = SteeredOptimizer(optimizer)
+    fresh.load_state_dict(steered.state_dict())
+    assert fresh.rates == steered.rates == [group["lr"] for group in optimizer.param_groups]
+
+
+def test_a_group_that_is_added_with_the_shared_tensor_keeps_it(problem):
+    optimizer, _ = problem(functools.partial(optim.Adam, foreach=False))
+    shared = torch.tensor(1e-2)
+    for one in (optimizer.defaults, optimizer.param_groups[0]):
+        one["lr"] = shared
+    steered = SteeredOptimizer(optimizer)
+    steered.set_factor(0.5)
+    optimizer.add_param_group({"params": [torch.nn.Parameter(torch.ones(3))]})
+    steered.set_factor(2.0)
+    assert optimizer.param_groups[2]["lr"] is shared
+    assert [float(group["lr"]) for group in optimizer.param_groups] == pytest.approx([2e-2, 6e-3, 2e-2])
+
+
+def test_a_group_that_is_added_beside_a_scheduler_has_the_schedulers_rate(problem):
+    optimizer, _ = problem(optim.SGD)
+    steered = SteeredOptimizer(optimizer, beside_scheduler=True)
+    steered.set_factor(0.5)
+    added = torch.nn.Parameter(torch.ones(1, dtype=torch.float64))
+    optimizer.add_param_group({"params": [added], "lr": 0.1})
+    assert steered.base_rates == [1e-2, 3e-3, 0.1]
+    added.grad = torch.ones_like(added)
+    optimizer.step()
+    assert float(added.detach()) == pytest.approx(1 - 0.5 * 0.1) and optimizer.param_groups[2]["lr"] == 0.1
+
+
 @pytest.mark.parametrize(
     "schedule",
     [
