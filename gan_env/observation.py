@@ -55,6 +55,10 @@ class Feature:
     measured: bool = True
     """Whether it comes from the GAN, not from whoever trains it."""
 
+    def width(self, history: int) -> int:
+        """Entries of an observation that looks back ``history`` decisions."""
+        return history if self.history else 1
+
 
 def _log10(value: Tensor, floor: float) -> Tensor:
     return value.clamp(min=floor).log10()
@@ -288,7 +292,7 @@ class Observer:
             raise ValueError(f"history must be at least 1, not {history}")
         self.features = feature_table(knobs, shown)
         self.history = history
-        self._widths = [history if feature.history else 1 for feature in self.features]
+        self._widths = [feature.width(history) for feature in self.features]
         lags = [lag for width in self._widths for lag in range(width)]
         self._newest = torch.tensor([column for column, lag in enumerate(lags) if lag == 0], device=device)
         self._earlier = torch.tensor([column - (lag > 0) for column, lag in enumerate(lags)], device=device)

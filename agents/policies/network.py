@@ -54,6 +54,11 @@ class Layer:
         if not all(isinstance(size, int | float) for size in self.sizes):
             raise ValueError(f"sizes of layer {self.kind!r} must be numbers, not {self.sizes}")
 
+    @property
+    def depth(self) -> float:
+        """How many layers it stands for: an LSTM's third size is how many are stacked."""
+        return max(1, self.sizes[2]) if self.kind == "lstm" and len(self.sizes) > 2 else 1
+
 
 class PolicyNetwork(nn.Module):
     """Layers one after the other; its weights are those that :meth:`load_state_dict` is given."""
@@ -61,11 +66,13 @@ class PolicyNetwork(nn.Module):
     def __init__(self, layers: Sequence[Layer], weights: Mapping[str, Tensor]) -> None:
         """Raises ``ValueError``, in one line, where weights and layers do not fit each other."""
         super().__init__()
+        if sum(layer.depth for layer in layers) > 1 + 2 * len(weights):  # to make them takes time
+            raise ValueError(f"its weights do not fit its layers: {len(weights)} tensors are too few for so many")
         try:
             with torch.device("meta"):  # a description that lies about its sizes allocates nothing
                 self.layers = nn.ModuleList(KINDS[layer.kind](*layer.sizes) for layer in layers)
             self.load_state_dict(dict(weights), assign=True)
-        except (RuntimeError, TypeError, ValueError) as error:
+        except (AssertionError, RuntimeError, TypeError, ValueError) as error:
             raise ValueError(f"its weights do not fit its layers: {' '.join(str(error).split())}") from error
         if not all(tensor.isfinite().all() for tensor in weights.values()):
             raise ValueError("its weights are not all finite")

@@ -61,6 +61,11 @@ class PolicySpec:
             raise ValueError("a feature's lowest value lies above its highest")
         self.codec()
 
+    @property
+    def inputs(self) -> int:
+        """Numbers in an observation."""
+        return sum(feature.width(self.history) for feature in feature_table(self.knobs, self.groups))
+
     def observer(self) -> Observer:
         """A fresh observer of one GAN."""
         return Observer(self.knobs, self.groups, self.history, 1)
@@ -86,7 +91,7 @@ class PolicySpec:
         """This program's features and bounds, plain: a file carries them, and is read where they are the same."""
         features = [
             [feature.name, feature.low, feature.neutral, feature.high, feature.history]
-            for feature in self.observer().features
+            for feature in feature_table(self.knobs, self.groups)
         ]
         return {"features": features, "bounds": {name: [KNOBS[name].low, KNOBS[name].high] for name in self.knobs}}
 
@@ -100,7 +105,10 @@ class Policy:
         self.name = name
         self.network = PolicyNetwork(spec.layers, weights)
         self._choices = spec.codec().choices
-        inputs, outputs = len(spec.observer().names), sum(self._choices) or len(spec.knobs)
+        inputs, outputs = spec.inputs, sum(self._choices) or len(spec.knobs)
+        held = sum(tensor.numel() for tensor in weights.values())
+        if inputs > held:
+            raise ValueError(f"its network does not take {inputs} numbers: it has {held} weights")
         try:
             found = tuple(self.network(torch.zeros(1, inputs))[0].shape)
         except RuntimeError as error:
