@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from agents.restoring import Each, MisfitError, require_finite, require_like
 from agents.tree_file import Tree
+from gan_backbones.files import read_json
 from gan_env.observation import Observer, columns_of
 
 LOWEST, HIGHEST = 0.005, 0.995
@@ -83,3 +86,19 @@ class SeenFeatures(BaseCallback):
         features = np.arange(len(self._columns))
         np.add.at(counts[0], (features, places), 1)
         counts[1, features, places[0]] += 1
+
+
+def read_ranges(path: Path) -> dict[str, tuple[float, float]]:
+    """What :meth:`SeenFeatures.ranges` gave, from its file; empty where there is no such file.
+
+    Raises ``ValueError``, in one line that names the file, where it holds anything else.
+    """
+    ranges = read_json(path) if path.exists() else {}
+    if not isinstance(ranges, dict) or not all(map(_is_range, ranges.values())):
+        raise ValueError(f"{path} does not give each feature's lowest and highest value")
+    return {name: (float(low), float(high)) for name, (low, high) in ranges.items()}
+
+
+def _is_range(ends: Any) -> bool:
+    numbers = isinstance(ends, list) and len(ends) == 2 and all(type(end) in (int, float) for end in ends)
+    return numbers and -sys.float_info.max <= ends[0] <= ends[1] <= sys.float_info.max  # false for NaN, too

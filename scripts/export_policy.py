@@ -13,6 +13,7 @@ import tyro
 
 from agents.cli import fail_in_one_line
 from agents.policies.export import export_policy
+from agents.seen_features import read_ranges
 from agents.trained import load_run
 from gan_backbones.files import read_json
 
@@ -38,7 +39,7 @@ def main() -> None:
     if options.decisions is not None and options.decisions < 1:
         raise ValueError(f"--decisions must be at least 1, not {options.decisions}")
     policy, config, settings = load_run(options.run_dir)
-    seen = _read(options.run_dir / "feature_ranges.json")
+    seen = read_ranges(options.run_dir / "feature_ranges.json")
     if not seen:
         print("no feature_ranges.json: the bounds of the features stand for what was seen in training")
     kept = ("command", "versions", "git_commit", "hardware", "total_timesteps", "num_envs", "options", "algorithm")

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from agents.restoring import MisfitError, restoring
-from agents.seen_features import SeenFeatures
+from agents.run_folder import RunFolder
+from agents.seen_features import SeenFeatures, read_ranges
 from gan_env.knobs import RATE_KNOBS
 from gan_env.observation import Observer
 
@@ -96,3 +97,38 @@ def test_a_state_that_does_not_fit_is_refused(change):
     record = SeenFeatures(OBSERVER, 2, 1)
     with pytest.raises(MisfitError), restoring():
         record.set_state(record.get_state() | change)
+
+
+def test_ranges_come_back_from_their_file(tmp_path):
+    values = np.random.default_rng(0).normal(0.2, 0.3, (50, 1)).clip(-2, 2)
+    ranges = play(SeenFeatures(OBSERVER, 1, 1), values, {(49, 0): {}}).ranges()
+    RunFolder(tmp_path).write_json("ranges.json", ranges)
+    assert read_ranges(tmp_path / "ranges.json") == ranges
+    assert read_ranges(tmp_path / "nowhere.json") == {}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[1]",
+        "5",
+        "null",
+        '{"loss_d": 5}',
+        '{"loss_d": null}',
+        '{"loss_d": "ab"}',
+        '{"loss_d": [1]}',
+        '{"loss_d": [0, 1, 2]}',
+        '{"loss_d": [0, "1"]}',
+        '{"loss_d": [false, true]}',
+        '{"loss_d": [1, 0]}',
+        '{"loss_d": [0, NaN]}',
+        '{"loss_d": [0, Infinity]}',
+        f'{{"loss_d": [0, {10**400}]}}',
+        '{"loss_d": [0, 1], "loss_g": {}}',
+    ],
+)
+def test_what_is_no_range_is_refused_by_the_name_of_its_file(tmp_path, content):
+    path = tmp_path / "ranges.json"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=r"ranges\.json does not give each feature's lowest and highest value$"):
+        read_ranges(path)

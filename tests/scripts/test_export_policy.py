@@ -41,6 +41,12 @@ def test_a_run_is_exported_and_balances(run_script, capsys, tmp_path):
     assert "no feature_ranges.json" in capsys.readouterr().out
     assert Balancer.load(tmp_path / "out" / "other.safetensors").policy.spec.seen["loss_d"] == (-3, 3)
 
+    (tmp_path / "run" / "feature_ranges.json").write_text('{"real_accuracy": 5}')
+    assert run_script("export_policy", "run", "--output", "out/spoilt.safetensors") == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "run/feature_ranges.json does not give" in error
+    assert not (tmp_path / "out" / "spoilt.safetensors").exists()
+
 
 def held(balancer, loop, logits):
     """Whether the balancer holds after each of a few steps of the loop, of which it sees these logits."""
