@@ -24,6 +24,7 @@ _DAMAGES = (("contrast", 0.8), ("blur", 0.5), ("noise", 0.6))
 _VANISHED = 10.0
 """A gradient that is so many times smaller than usual."""
 _SHOWN = 16
+_Curves = Mapping[str, Mapping[int, Mapping[str, float]]]
 
 
 def heavily_processed(data: DataSet) -> DataSet:
@@ -70,19 +71,12 @@ def write_conditions(lab: Lab) -> None:
         names[index]: list(zip(records[index].updates, records[index].statistics["loss_d"], strict=True))
         for index in (0, strong)
     }
-    last = {name: points[max(points)] for name, points in gradients.items()}
-    ratio = last[base]["saturating"] / max(last[STRONG]["saturating"], 1e-30)
     generator, discriminator = (rate / LEARNING_RATE for rate in STRONG_RATES)
     told = (
         f"The same GAN, its generator at {generator:g} and its discriminator at {discriminator:g} times the usual "
-        f"learning rate. At the end the discriminator is fooled by {last[STRONG]['fooled']:.0%} of the images (usually "
-        f"{last[base]['fooled']:.0%}). Of its gradient, the saturating loss of the minimax game passes on "
-        f"{'less' if ratio > 1 else 'more'} than usual by a factor of {significant(max(ratio, 1 / ratio))}"
-        f"{': where the discriminator is sure, that gradient vanishes' if ratio > _VANISHED else ''}. The "
-        "non-saturating loss, which is trained here, keeps the slope of the discriminator itself, and spectral norm "
-        f"keeps that bounded. Distance at the end: {_final(lab, STRONG, measured)} against "
-        f"{_final(lab, base, measured)}; the generator's slower learning has its part in that."
+        "learning rate. "
     )
+    told += "It diverged." if STRONG in lab.numbers["diverged"] else _told_of_strong(base, measured, gradients)
     page.add(
         tag("h3", "A discriminator that is too strong"),
         tag("p", told),
@@ -113,11 +107,11 @@ def write_conditions(lab: Lab) -> None:
     processed = heavily_processed(lab.data).batch(range(min(settings.samples, len(lab.data))))
     limit = lab.measure(processed)["FD"]
     lab.numbers["processed data"] = {"FD": limit}
+    ended = "diverged" if PROCESSED in lab.numbers["diverged"] else f"ends at {_final(measured[PROCESSED])}"
     told = (
         f"The same GAN on images that went through {kinds} first. It can only learn what is left: measured against the "
         f"images as they are, the processed ones themselves stand at {significant(limit)}, the GAN that learned from "
-        f"them ends at {_final(lab, PROCESSED, measured)}, the one without preprocessing at "
-        f"{_final(lab, base, measured)}."
+        f"them {ended}, the one without preprocessing at {_final(measured[base])}."
     )
     page.add(
         tag("h3", "Heavy preprocessing"),
@@ -180,8 +174,19 @@ def over_training(points: dict[int, dict[str, float]], name: str) -> list[tuple[
     return [(update, values[name]) for update, values in points.items()]
 
 
-def _final(lab: Lab, name: str, measured: Mapping[str, dict[int, dict[str, float]]]) -> str:
-    points = measured[name]
-    if name in lab.numbers["diverged"]:
-        return "nothing, as it diverged"
+def _told_of_strong(base: str, measured: _Curves, gradients: _Curves) -> str:
+    last, usual = (points[max(points)] for points in (gradients[STRONG], gradients[base]))
+    ratio = usual["saturating"] / max(last["saturating"], 1e-30)
+    return (
+        f"At the end the discriminator is fooled by {last['fooled']:.0%} of the images (usually "
+        f"{usual['fooled']:.0%}). Of its gradient, the saturating loss of the minimax game passes on "
+        f"{'less' if ratio > 1 else 'more'} than usual by a factor of {significant(max(ratio, 1 / ratio))}"
+        f"{': where the discriminator is sure, that gradient vanishes' if ratio > _VANISHED else ''}. The "
+        "non-saturating loss, which is trained here, keeps the slope of the discriminator itself, and spectral norm "
+        f"keeps that bounded. Distance at the end: {_final(measured[STRONG])} against "
+        f"{_final(measured[base])}; the generator's slower learning has its part in that."
+    )
+
+
+def _final(points: Mapping[int, Mapping[str, float]]) -> str:
     return significant(points[max(points)]["FD"])

@@ -57,8 +57,9 @@ def train_all(lab: Lab) -> None:
         if trainer.records[0].diverged:
             raise ValueError(f"the GAN of {names[0]} diverged within {update} updates; try another --seed")
         for row, name in enumerate(names):
-            if not trainer.records[row].diverged:
-                measured[name][update] = lab.measure(trainer.images(row, latents))
+            if trainer.records[row].diverged:
+                continue
+            measured[name][update] = lab.measure(trainer.images(row, latents))
             if name in gradients:
                 gradients[name][update] = slopes(trainer, row, latents[:64])
         shown[update] = trainer.images(0, latents[:_SHOWN])
@@ -76,6 +77,7 @@ def train_all(lab: Lab) -> None:
             trainer.save(row, lab.folder.path / gans[name], {"data": lab.data_name})
     samples = {name: trainer.images(row, latents[:_SHOWN]) for row, name in enumerate(names)}
     lab.numbers["training"] = {"measures": measured, "gradients": gradients}
+    lab.numbers["diverged"] = [name for name in names if total not in measured[name]]
     _write_training(lab, trainer, names[: settings.seeds], measured, shown, total)
     lab.kept["training"] = {
         "names": names,
@@ -166,9 +168,7 @@ def _write_training(
             f"{', '.join(collapsed) or 'none of them'}.",
         )
     )
-    diverged = [name for name in names if name not in falls]
     lab.numbers |= {"fall": falls, "coverage at the end of its largest": varieties, "collapsed": collapsed}
-    lab.numbers["diverged"] = diverged
     chosen = sorted(shown)[:: max(1, len(shown) // _PICTURES)]
     page.add(
         panels(
